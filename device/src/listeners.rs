@@ -1,8 +1,8 @@
-//! Those who listen to a stream over the control socket (`ringwave listen`): each gets a copy of what the guest
-//! plays, from the moment on at which it asked. The sinks know nothing of it, and the guest even less.
+//! Those who listen to a stream over the control socket (`ringwave listen`): each gets a copy of what the
+//! guest plays, from the moment on at which it asked. The sinks know nothing of it, and the guest even less.
 //!
-//! Their sockets are other people's: nothing here waits for them. Who does not take his sound loses some of it, and
-//! is told how much. What goes over the socket is in [`crate::control`].
+//! Their sockets are other people's: nothing here waits for them. Who does not take his sound loses some of
+//! it, and is told how much. What goes over the socket is in [`crate::control`].
 
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;

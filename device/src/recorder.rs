@@ -262,8 +262,8 @@ impl Recorder {
         failed
     }
 
-    /// Does what the control socket asks, after the sound that was played before. Gives the streams (bits) of which
-    /// a sink failed.
+    /// Does what the control socket asks, after the sound that was played before. Gives the streams (bits) of
+    /// which a sink failed.
     fn obey(&mut self, order: HostOrder) -> u32 {
         let HostOrder { stream, change, answer } = order;
         let (result, failed) = match change {

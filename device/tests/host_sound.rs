@@ -1,19 +1,20 @@
-//! A piece through the card to the host's sound system, and another from there through the card to a guest that
-//! records: sample for sample.
+//! A piece through the card to the host's sound system, and another from there through the card to a guest
+//! that records: sample for sample.
 //!
 //! Needs a build with the feature `sound`, and a sound server whose default sink and source are pipes:
 //! `PulseAudio` (`module-pipe-sink`, `module-pipe-source`), or `PipeWire` (`pipe-tunnel`); started by
 //! `tests/host-sound/run`, never by itself. What is at the other ends of the pipes is here: speakers and a
 //! microphone.
 //!
-//! `PulseAudio` waits for a pipe, so that it adds no clock, and nothing is lost in it: the devices go by crystals
-//! of their own, which the card has to follow. (A null sink renders by a timer, adds up the lengths of its blocks
-//! in whole microseconds, and so goes 38 ppm faster with the blocks of 13 ms that this card asks for. Its monitor
-//! gives away what it has rendered ahead, and a player that is late leaves a gap there.)
+//! `PulseAudio` waits for a pipe, so that it adds no clock, and nothing is lost in it: the devices go by
+//! crystals of their own, which the card has to follow. (A null sink renders by a timer, adds up the lengths
+//! of its blocks in whole microseconds, and so goes 38 ppm faster with the blocks of 13 ms that this card
+//! asks for. Its monitor gives away what it has rendered ahead, and a player that is late leaves a gap
+//! there.)
 //!
-//! `PipeWire` waits for no pipe: its graph goes by a timer of this host, writes what it has and drops what the
-//! pipe has no room for. So its clock is the device's here, and its drift is none; the devices play what is there,
-//! and give what is due.
+//! `PipeWire` waits for no pipe: its graph goes by a timer of this host, writes what it has and drops what
+//! the pipe has no room for. So its clock is the device's here, and its drift is none; the devices play what
+//! is there, and give what is due.
 #![cfg(feature = "sound")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
@@ -38,8 +39,8 @@ const RATE: u32 = 48_000;
 const CHANNELS: u32 = 2;
 /// Bytes of a frame.
 const FRAME: usize = 4;
-/// A packet, frames: half a second, so that this guest need not be quick. It has no buffers behind the card's: a packet
-/// is taken, or filled, in the time of the next one.
+/// A packet, frames: half a second, so that this guest need not be quick. It has no buffers behind the
+/// card's: a packet is taken, or filled, in the time of the next one.
 const PACKET: u32 = 24_000;
 /// By how much devices with crystals are faster than the card's clock, in millionths.
 const SPEAKERS_PPM: i32 = -300;
@@ -47,8 +48,9 @@ const MICROPHONE_PPM: i32 = 250;
 /// Bytes of a pipe, and how many may wait in that of the microphone before the song: both ends may be late.
 const PIPE: usize = 65_536;
 const WAITING: u64 = 32_768;
-/// The drift that the card tells is right to this, in millionths: it has seen the device for 20 s, which comes in blocks,
-/// and late on a busy host. (11 to 61 were seen on a host with five times as much to do as it has processors.)
+/// The drift that the card tells is right to this, in millionths: it has seen the device for 20 s, which
+/// comes in blocks, and late on a busy host. (11 to 61 were seen on a host with five times as much to do as
+/// it has processors.)
 const TOLD_PPM: f64 = 120.0;
 /// A device that comes later than this was kept waiting by the host.
 const LATE: Duration = Duration::from_millis(10);
@@ -102,8 +104,8 @@ impl Running {
     }
 }
 
-/// What is at the other end of a pipe of the sound server. It waits for nobody: speakers with a crystal play silence
-/// where there is nothing in the pipe, and what a microphone has no room for is lost.
+/// What is at the other end of a pipe of the sound server. It waits for nobody: speakers with a crystal play
+/// silence where there is nothing in the pipe, and what a microphone has no room for is lost.
 struct Device {
     moved: Arc<AtomicU64>,
     end: Arc<AtomicBool>,
@@ -115,8 +117,8 @@ struct Device {
 struct Report {
     /// What the speakers played.
     played: Vec<u8>,
-    /// Bytes of silence that the speakers played within the song, or of the song that the microphone lost: by the sound
-    /// server's doing.
+    /// Bytes of silence that the speakers played within the song, or of the song that the microphone lost: by
+    /// the sound server's doing.
     missed: usize,
     /// How often it came late, and by how much at most: by this host's doing.
     late: u64,
@@ -172,8 +174,8 @@ impl Device {
         })
     }
 
-    /// Gives the pipe of the source a room's sound, which is no silence, and `song` from the moment on at which `begins`
-    /// says so.
+    /// Gives the pipe of the source a room's sound, which is no silence, and `song` from the moment on at
+    /// which `begins` says so.
     fn microphone(clock: Clock, song: Vec<u8>, begins: Arc<AtomicBool>) -> Self {
         let mut pipe = pipe("RINGWAVE_MICROPHONE");
         // What another attempt has left.
@@ -293,8 +295,9 @@ fn play(guest: &mut Guest, setup: Setup, samples: &[u8]) -> u32 {
     pace
 }
 
-/// What `PipeWire` lost because this host was late: sound, which the card has counted (it keeps two blocks of 20 ms,
-/// and `PulseAudio` all of it), or cycles of its graph, which stood still while a device saw how late this host was.
+/// What `PipeWire` lost because this host was late: sound, which the card has counted (it keeps two blocks of
+/// 20 ms, and `PulseAudio` all of it), or cycles of its graph, which stood still while a device saw how late
+/// this host was.
 fn lost(clock: Clock, stream: &serde_json::Value, device: &Report) -> Result<(), String> {
     let underruns = ["sink_underruns", "source_underruns"].map(|name| stream[name].as_u64().unwrap_or(0));
     let underruns: u64 = underruns.into_iter().sum();
@@ -356,7 +359,8 @@ fn plays() -> Result<(), String> {
         );
     }
     told_drift(stream, &report, clock.ppm(SPEAKERS_PPM));
-    // The guest saw it follow: at the device's pace, and as much faster or slower as brings the queue to its target.
+    // The guest saw it follow: at the device's pace, and as much faster or slower as brings the queue to its
+    // target.
     let paced = (1e9 / f64::from(pace) - 1.0) * 1e6;
     assert!(
         clock == Clock::Server || paced * f64::from(SPEAKERS_PPM) > 0.0,
@@ -395,8 +399,8 @@ fn record_packets(guest: &Guest, setup: Setup, first: u32, mut enough: impl FnMu
     all
 }
 
-/// Frames of silence in a recording that is, but for them, a room's sound, the song, and the room's sound again:
-/// before the song, and within it.
+/// Frames of silence in a recording that is, but for them, a room's sound, the song, and the room's sound
+/// again: before the song, and within it.
 fn silence_in(recorded: &[u8], song: &[u8]) -> Result<[usize; 2], String> {
     let frames = recorded.as_chunks::<FRAME>().0;
     let song = song.as_chunks::<FRAME>().0;

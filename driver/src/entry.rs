@@ -133,9 +133,9 @@ unsafe fn start(device: *mut DEVICE_OBJECT, irp: *mut IRP, resources: *mut IReso
 /// IRP_MN_SURPRISE_REMOVAL Request" has that for a device whose bus does not notice:
 ///
 /// * What follows is SURPRISE_REMOVAL, and the device stays failed until somebody starts it again. Here a
-///   Ringwave card that is gone, and a virtio device that was not there at D0, is looked for again at each D0 and
-///   START, for its process can come back behind the same device; streams that are opened until then are refused with STATUS_DEVICE_NOT_READY. Where a card is
-///   really unplugged, its root port notices.
+///   Ringwave card that is gone, and a virtio device that was not there at D0, is looked for again at each D0
+///   and START, for its process can come back behind the same device; streams that are opened until then are
+///   refused with STATUS_DEVICE_NOT_READY. Where a card is really unplugged, its root port notices.
 /// * The answer is put together on the way through PortCls and the PCI bus driver. What PortCls does with the
 ///   request is not documented, and the PnpHandlers of simpleaudiosample and sysvad don't handle it; ntguest
 ///   would only repeat what we believe.

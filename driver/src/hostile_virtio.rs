@@ -1,11 +1,12 @@
-//! The driver before a virtio sound device that lies: what a byte string says is what the device does with its
-//! queues and answers, and what is asked of the driver. As [`crate::hostile_card`] for a card with registers;
-//! a test here makes such strings by a fixed seed, and the fuzz target `hostile_virtio` by coverage.
+//! The driver before a virtio sound device that lies: what a byte string says is what the device does with
+//! its queues and answers, and what is asked of the driver. As [`crate::hostile_card`] for a card with
+//! registers; a test here makes such strings by a fixed seed, and the fuzz target `hostile_virtio` by
+//! coverage.
 //!
-//! What is asserted, whatever the device does: no panic and no access outside of its BAR; no call takes longer
-//! than the limits allow, or rings without an end; a position is inside of the cyclic buffer; a device that
-//! gives back what it was not given is gone, and every question for it is an error; and in the end nothing is
-//! left mapped, and nothing allocated but what a device may still write to.
+//! What is asserted, whatever the device does: no panic and no access outside of its BAR; no call takes
+//! longer than the limits allow, or rings without an end; a position is inside of the cyclic buffer; a device
+//! that gives back what it was not given is gone, and every question for it is an error; and in the end
+//! nothing is left mapped, and nothing allocated but what a device may still write to.
 #![allow(
     missing_docs,
     clippy::missing_panics_doc,

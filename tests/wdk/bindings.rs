@@ -1,5 +1,5 @@
-//! Stands in for the build script of wdk-sys in a copy of it: the same bindings (bindgen's options are those of
-//! wdk-build's `wdk_default`), but of the kernel headers that Debian has, which are ReactOS' (mingw-w64).
+//! Stands in for the build script of wdk-sys in a copy of it: the same bindings (bindgen's options are those
+//! of wdk-build's `wdk_default`), but of the kernel headers that Debian has, which are ReactOS' (mingw-w64).
 
 use bindgen::{Builder, CodegenConfig, EnumVariation};
 

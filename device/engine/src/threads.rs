@@ -71,8 +71,8 @@ impl<D: Device> Threads<D> {
         Self::start_watched(device, host, || ())
     }
 
-    /// [`Threads::start`]; `stands_still` is called if the engine thread panics, a defect of the card: its time stands
-    /// still from then on, and somebody has to end it. What was heard until then is handled.
+    /// [`Threads::start`]; `stands_still` is called if the engine thread panics, a defect of the card: its
+    /// time stands still from then on, and somebody has to end it. What was heard until then is handled.
     ///
     /// # Errors
     /// A thread cannot be made.
@@ -103,8 +103,8 @@ impl<D: Device> Threads<D> {
     }
 
     /// Stops them: everything that was heard is where it belongs, and every file is whole, when this gives
-    /// `true`. `false`: the engine thread panicked, or a sink failed, now or earlier, or it takes nothing any more (a pipe that nobody
-    /// reads, a server that is gone) and was given up.
+    /// `true`. `false`: the engine thread panicked, or a sink failed, now or earlier, or it takes nothing any
+    /// more (a pipe that nobody reads, a server that is gone) and was given up.
     pub fn end(self) -> bool {
         self.shared.ending.store(true, Ordering::Release);
         self.device.wakers().engine.wake();

@@ -31,8 +31,8 @@ impl Waker {
         }
     }
 
-    /// The same, when the [`Locked`] state of the card is given back: who is woken earlier waits for it at once, and
-    /// is woken twice.
+    /// The same, when the [`Locked`] state of the card is given back: who is woken earlier waits for it at
+    /// once, and is woken twice.
     pub fn wake_unlocked(&self) {
         self.later.store(true, Ordering::Relaxed);
     }

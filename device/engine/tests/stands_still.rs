@@ -1,4 +1,5 @@
-//! An engine thread that panics, by a defect of its card: somebody is told, and what was heard until then is handled.
+//! An engine thread that panics, by a defect of its card: somebody is told, and what was heard until then is
+//! handled.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};

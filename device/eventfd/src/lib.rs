@@ -1,10 +1,10 @@
 //! A client's eventfds, signalled and read in a way that cannot block, whatever the client does to them.
 //!
 //! A card raises events with its lock held, and a function of PCI before the write that caused them is
-//! answered, so a signal must not wait. `write` to an eventfd may: its counter can be full, and `O_NONBLOCK` belongs to the open
-//! file, which the client shares and whose flag it can clear at any time, also between a look of ours and the
-//! write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no such flag (`fs/eventfd.c` has
-//! no `write_iter`: EOPNOTSUPP).
+//! answered, so a signal must not wait. `write` to an eventfd may: its counter can be full, and `O_NONBLOCK`
+//! belongs to the open file, which the client shares and whose flag it can clear at any time, also between a
+//! look of ours and the write. `RWF_NOWAIT` would be the answer, but an eventfd's `write` takes no such flag
+//! (`fs/eventfd.c` has no `write_iter`: EOPNOTSUPP).
 //!
 //! What never waits is the kernel's own `eventfd_signal`, by which VFIO raises interrupts: where the counter
 //! is full it stays full. A process reaches it through asynchronous I/O: an operation with `IOCB_FLAG_RESFD`

@@ -12,8 +12,8 @@
 //!   given. So neither blocks nor bursts are seen in it.
 //!
 //! The rate is the device's, and a little more or less until the queue is at its target. Of a device that
-//! records all is the other way round: it gives in blocks, and what waits for the stream is what the line says
-//! was given minus what was captured. Pure: no clock, no device.
+//! records all is the other way round: it gives in blocks, and what waits for the stream is what the line
+//! says was given minus what was captured. Pure: no clock, no device.
 
 use std::f64::consts::{SQRT_2, TAU};
 
@@ -91,8 +91,8 @@ impl ClockFollower {
         }
     }
 
-    /// As [`ClockFollower::new`], for a device that records, and `target` frames that are to wait when a burst was
-    /// just captured.
+    /// As [`ClockFollower::new`], for a device that records, and `target` frames that are to wait when a
+    /// burst was just captured.
     pub fn of_recorder(rate: u32, block: u32, target: u32) -> Self {
         Self { sign: -1.0, ..Self::new(rate, block, target) }
     }
@@ -129,7 +129,8 @@ impl ClockFollower {
         line.time = now;
     }
 
-    /// A burst was just given (or captured) at `now`; `given` frames in all, silence of the device's own included.
+    /// A burst was just given (or captured) at `now`; `given` frames in all, silence of the device's own
+    /// included.
     pub fn given(&mut self, now: u64, given: u64) {
         let Some(line) = &self.line else { return };
         let passed = seconds(now.saturating_sub(line.time));
@@ -427,8 +428,8 @@ mod tests {
         }
     }
 
-    /// Lateness is drawn: by chance a run of it may empty any queue. So the cases are the same in every run, but
-    /// where `RINGWAVE_RANDOM_SEEDS` is in the environment (`qemu-scripts/test --long`).
+    /// Lateness is drawn: by chance a run of it may empty any queue. So the cases are the same in every run,
+    /// but where `RINGWAVE_RANDOM_SEEDS` is in the environment (`qemu-scripts/test --long`).
     fn statistical_cases() -> ProptestConfig {
         let usual = ProptestConfig::with_cases(24);
         match std::env::var_os("RINGWAVE_RANDOM_SEEDS") {

@@ -34,8 +34,8 @@ const AGAIN_MAX: u32 = 100;
 const FILES_MAX: u32 = 1_000_000;
 /// Files whose names are kept ([`Sinks::files`]).
 const NAMES_MAX: usize = 64;
-/// Sound for a file that nobody sees before it is flushed is gathered for so long: each wake of the I/O worker costs
-/// more than what it writes.
+/// Sound for a file that nobody sees before it is flushed is gathered for so long: each wake of the I/O
+/// worker costs more than what it writes.
 const GATHERED_FOR_FILES: Duration = Duration::from_millis(100);
 /// At least this often what was heard is written out, so that a file is whole whenever it is looked at.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);

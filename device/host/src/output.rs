@@ -198,8 +198,8 @@ fn is_written(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Makes the file at `path` for another process, to which it will be given: as long as that has it, nobody else
-/// takes it. What an earlier run left there is removed.
+/// Makes the file at `path` for another process, to which it will be given: as long as that has it, nobody
+/// else takes it. What an earlier run left there is removed.
 ///
 /// # Errors
 /// As [`ReservedFile::new`], and where no regular file can be made.
@@ -382,8 +382,8 @@ pub fn write_within(mut file: &File, mut bytes: &[u8], patience: Duration) -> io
     Ok(())
 }
 
-/// Writes all of `bytes` beside the file and puts that in its place, so that no reader sees half of it. A FIFO
-/// or a device gets it as [`write_within`] does.
+/// Writes all of `bytes` beside the file and puts that in its place, so that no reader sees half of it. A
+/// FIFO or a device gets it as [`write_within`] does.
 pub fn replace(path: &Path, bytes: &[u8], patience: Duration) -> io::Result<()> {
     if is_special(path) {
         return write_within(&open_special(path)?, bytes, patience);

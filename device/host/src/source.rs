@@ -2,8 +2,8 @@
 //! host's sound system.
 //!
 //! A source is asked with the card's lock held and at the moment a piece ends, so none waits: a WAV file is
-//! in memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue, and
-//! so are devices.
+//! in memory or read ahead (`wav_source`), raw samples are read by a thread of its own into a bounded queue,
+//! and so are devices.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,8 +25,8 @@ use rustix::fs::{SealFlags, fcntl_get_seals};
 
 /// Raw samples that are read ahead, bytes.
 const AHEAD_BYTES: usize = 256 << 10;
-/// Warnings that wait for the log. A guest that sets a stream up in one format after the other causes one each
-/// time, as fast as it likes.
+/// Warnings that wait for the log. A guest that sets a stream up in one format after the other causes one
+/// each time, as fast as it likes.
 const WARNINGS_MAX: usize = 32;
 /// A tone's default frequency in Hz.
 const TONE_HZ: u32 = 440;

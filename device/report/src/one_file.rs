@@ -16,8 +16,8 @@ pub fn is_one_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Where a file that is not there yet will be: its folder in its one spelling, and the name in it. A link that
-/// leads nowhere yet is followed.
+/// Where a file that is not there yet will be: its folder in its one spelling, and the name in it. A link
+/// that leads nowhere yet is followed.
 fn target(path: &Path) -> Option<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..LINKS_MAX {

@@ -13,8 +13,9 @@
 //!   "messages": { "total": 312, "while_running": { "reads": 0, "writes": 0, "written": 1, "look": 0, "eos": 1 } },
 //!   "interrupts": 50, "wakes": 240, "worst_lateness_us": 780 }
 //! ```
-//! `ringwave schema` prints the JSON Schema of it, which is made from the types here. `schema` is raised when a key goes away or
-//! changes its meaning; a new key does not raise it, so a reader ignores what it does not know.
+//! `ringwave schema` prints the JSON Schema of it, which is made from the types here. `schema` is raised when
+//! a key goes away or changes its meaning; a new key does not raise it, so a reader ignores what it does not
+//! know.
 //!
 //! `client`: `left`, `there` (figures of the moment, or the process ends before the client) or `none`;
 //! `seconds` since it came, or since the one before it left. `wakes`: how often the engine's thread woke.
@@ -30,8 +31,8 @@
 //!
 //! `drift_ppm`: how much faster than the card's clock the clock of the stream's sink or source goes, in
 //! millionths, `sink_underruns`: how often that sink had nothing to play while the stream played,
-//! `sink_dropped_frames`: frames it had no room for, `source_underruns`: how often that source had nothing while
-//! the stream captured (`source_silence_frames` has how much, with the silence before it began),
+//! `sink_dropped_frames`: frames it had no room for, `source_underruns`: how often that source had nothing
+//! while the stream captured (`source_silence_frames` has how much, with the silence before it began),
 //! `source_overruns`: how often some of its sound was lost, because the stream or the host was late; null for
 //! sinks and sources without a clock of their own (all but `sound`), and the first before it is known.
 //!

@@ -39,8 +39,8 @@ pub struct Records<E> {
     pub left: Option<(SessionReport, Sender<()>)>,
     /// Requests for statistics.
     pub requests: Vec<StatsRequest>,
-    /// What the program has for its own I/O worker ([`crate::HostRequests::request_order`]): to be done after the sound
-    /// in the same queue.
+    /// What the program has for its own I/O worker ([`crate::HostRequests::request_order`]): to be done after
+    /// the sound in the same queue.
     pub orders: Vec<Box<dyn Any + Send>>,
     /// The statistics of the moment, if anybody requests them.
     pub live: Option<SessionReport>,
@@ -102,8 +102,8 @@ impl<E> Records<E> {
     }
 }
 
-/// Whether something waits, beside sound, that does not wait for more. The trace does: a wake for every event would
-/// cost more than all else about it.
+/// Whether something waits, beside sound, that does not wait for more. The trace does: a wake for every event
+/// would cost more than all else about it.
 pub fn is_urgent<E>(queue: &IoQueue<Records<E>>) -> bool {
     let records = &queue.records;
     !records.card.diagnostics.is_empty()

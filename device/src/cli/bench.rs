@@ -14,8 +14,8 @@ use super::serve::CardKind;
 /// Measure what the card costs on this machine, and how punctual it is
 ///
 /// The whole card runs in this process, without QEMU: 48 kHz stereo 16-bit render streams, realtime clock,
-/// null sink. A packet is a message of virtio-snd, and a period of HD Audio. Timings are of this machine and this minute; the ratios are of two things measured side by
-/// side. Nothing is judged.
+/// null sink. A packet is a message of virtio-snd, and a period of HD Audio. Timings are of this machine and
+/// this minute; the ratios are of two things measured side by side. Nothing is judged.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Each line: the median of several rounds, the least and the greatest of them, and the ratio to what the last column names. The ceiling

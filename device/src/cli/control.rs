@@ -84,7 +84,8 @@ pub fn run(arguments: &Control) -> Result<ExitCode, Failure> {
         super::control_script::run(&arguments.socket, script, print)?;
         return Ok(ExitCode::SUCCESS);
     }
-    // A command is taken as it is, for a volume begins with a minus; so clap does not see an option behind it.
+    // A command is taken as it is, for a volume begins with a minus; so clap does not see an option behind
+    // it.
     if let Some(option) = arguments.command.iter().find(|word| word.starts_with("--")) {
         return Err(bad_input(format!(
             "{option} is no part of a command; write it alone: ringwave control SOCKET --script FILE"
@@ -112,8 +113,8 @@ pub fn ask(path: &Path, line: &str) -> Result<String, Failure> {
     send(path, &control_files::order(line)?)
 }
 
-/// Gives an order to the card at `path`: its answer, or why it is not done. A file that was made for nothing goes
-/// again.
+/// Gives an order to the card at `path`: its answer, or why it is not done. A file that was made for nothing
+/// goes again.
 pub fn send(path: &Path, order: &Order) -> Result<String, Failure> {
     let answer = send_command(path, order).and_then(|answer| match answer.strip_prefix(ERROR) {
         Some(error) => Err(failed(error)),

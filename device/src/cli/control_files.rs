@@ -1,5 +1,5 @@
-//! The files that `ringwave control` gives to a card: this side opens them, so that the server need not be able
-//! to.
+//! The files that `ringwave control` gives to a card: this side opens them, so that the server need not be
+//! able to.
 
 use std::fs::File;
 use std::io::BufWriter;

@@ -37,8 +37,8 @@ enum ScriptError {
     Empty,
 }
 
-/// Reads a script: one action a line, in the order of their times; what is behind `#` at the beginning of a line
-/// or after a space is a comment.
+/// Reads a script: one action a line, in the order of their times; what is behind `#` at the beginning of a
+/// line or after a space is a comment.
 fn parse(text: &str) -> Result<Vec<Action>, ScriptError> {
     let mut actions: Vec<Action> = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {

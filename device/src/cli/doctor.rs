@@ -15,8 +15,8 @@ use super::findings::{Finding, Severity};
 
 /// Look what this host lacks for a card, and what to do
 ///
-/// Looks at QEMU and its devices, at KVM, at the machines that run, at the sandbox, priority, sound and sockets of
-/// `ringwave serve`. It changes nothing.
+/// Looks at QEMU and its devices, at KVM, at the machines that run, at the sandbox, priority, sound and
+/// sockets of `ringwave serve`. It changes nothing.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 ok: it is there. note: it goes without, and how to have it. missing: a card does not work without it.

@@ -1,5 +1,5 @@
-//! The HD Audio card on the command line: its options of `ringwave serve`, and `ringwave hda --describe`, which
-//! prints its codec.
+//! The HD Audio card on the command line: its options of `ringwave serve`, and `ringwave hda --describe`,
+//! which prints its codec.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -26,8 +26,8 @@ pub struct HdaArgs {
     /// HD Audio: PCI vendor and device id, 8086:293e (ICH9) unless given: Linux binds by them
     #[arg(long, value_name = "VENDOR:DEVICE")]
     pub pci_id: Option<PciId>,
-    /// HD Audio: the codec's volume and mute change what is heard and captured. Without it sound is taken as it is
-    /// before them, bit for bit, whatever the guest's mixer says
+    /// HD Audio: the codec's volume and mute change what is heard and captured. Without it sound is taken as
+    /// it is before them, bit for bit, whatever the guest's mixer says
     #[arg(long)]
     pub amplifiers: bool,
     /// HD Audio: PCI power management (D0 and D3hot). Without it the controller never sleeps

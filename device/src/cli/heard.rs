@@ -1,4 +1,5 @@
-//! The sound of a stream as it comes over the control socket: `ringwave listen` writes it, `ringwave top` measures it.
+//! The sound of a stream as it comes over the control socket: `ringwave listen` writes it, `ringwave top`
+//! measures it.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;

@@ -16,8 +16,8 @@ const QEMU: &str = "http://libvirt.org/schemas/domain/qemu/1.0";
 
 /// Print what a libvirt domain needs for a card, or look what it lacks
 ///
-/// Without a domain: the XML, and the rule that lets QEMU open the socket. With one: whether its XML has it. Nothing is
-/// changed.
+/// Without a domain: the XML, and the rule that lets QEMU open the socket. With one: whether its XML has it.
+/// Nothing is changed.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 libvirt knows neither device, so QEMU's own arguments carry the card. The card listens before the domain starts.
@@ -91,8 +91,8 @@ fn read(domain: &str) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&asked.stdout).into_owned())
 }
 
-/// The arguments of QEMU that plug the card in: at a root port of its own and with a name, so that it can be unplugged
-/// while the machine runs. libvirt numbers the chassis of its own root ports from 1.
+/// The arguments of QEMU that plug the card in: at a root port of its own and with a name, so that it can be
+/// unplugged while the machine runs. libvirt numbers the chassis of its own root ports from 1.
 fn plug(card: CardKind, socket: &str) -> Vec<String> {
     let port = r#"{"driver":"pcie-root-port","id":"root-port","bus":"pcie.0","chassis":200}"#.to_owned();
     let mut arguments = vec!["-device".to_owned(), port];

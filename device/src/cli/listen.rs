@@ -14,9 +14,9 @@ use super::heard::HeardSound;
 
 /// Hear what a stream plays, from now on
 ///
-/// Writes WAV to standard output for as long as the card is there, or until nobody reads it. Neither the guest nor
-/// the card's own sink notices: who is slow here loses sound here alone, and a line on stderr says how much. What is
-/// heard is behind the guest's volume and before the host's.
+/// Writes WAV to standard output for as long as the card is there, or until nobody reads it. Neither the
+/// guest nor the card's own sink notices: who is slow here loses sound here alone, and a line on stderr says
+/// how much. What is heard is behind the guest's volume and before the host's.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 While the guest plays nothing there is nothing to hear. It goes on with the next client, and ends with a line and exit code 1 when a client plays in another

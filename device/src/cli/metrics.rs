@@ -1,5 +1,5 @@
-//! `ringwave control SOCKET metrics`: the figures of `stats` as Prometheus wants them (text format 0.0.4), for its
-//! node exporter's textfile collector or a pushgateway.
+//! `ringwave control SOCKET metrics`: the figures of `stats` as Prometheus wants them (text format 0.0.4),
+//! for its node exporter's textfile collector or a pushgateway.
 
 use std::fmt;
 

@@ -48,7 +48,8 @@ pub fn own_command() -> String {
     shell_line(std::env::args_os().map(|word| word.to_string_lossy().into_owned()))
 }
 
-/// What differs between two files: what `compare --align` has found, or, of a strict comparison, what the same judge says.
+/// What differs between two files: what `compare --align` has found, or, of a strict comparison, what the
+/// same judge says.
 pub fn found(
     judgement: Option<&Judgement>,
     exact: bool,

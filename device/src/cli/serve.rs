@@ -58,21 +58,21 @@ const DEVICE: u16 = 0x5257;
 /// After a signal: the serving thread ends between two messages, and a message takes no time. Longer means
 /// that it hangs (a client's memory can be made to).
 const SERVING_PATIENCE: Duration = Duration::from_secs(5);
-/// A signal that follows the first one as closely is no second one: coreutils' timeout sends its signal to the process
-/// and then to its group.
+/// A signal that follows the first one as closely is no second one: coreutils' timeout sends its signal to
+/// the process and then to its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// Serve a sound card on a vfio-user or vhost-user socket
 ///
 /// Clients come one after the other; each finds a fresh card. Says `listening on PATH` when it is ready.
 /// SIGTERM, SIGINT and SIGHUP end it: files are finished, the socket is removed, exit code 0 (1 where it is
-/// not as --expect-sound and --max-underruns want it). A second signal ends it at once, whatever hangs, exit code 1. SIGUSR1 logs the present client's figures as JSON on one
-/// line, and writes the file of --stats.
+/// not as --expect-sound and --max-underruns want it). A second signal ends it at once, whatever hangs, exit
+/// code 1. SIGUSR1 logs the present client's figures as JSON on one line, and writes the file of --stats.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub struct Serve {
-    /// Which card: ringwave and hda (device/HDA.md) are served over vfio-user, virtio (device/VIRTIO-SND.md) over
-    /// vhost-user
+    /// Which card: ringwave and hda (device/HDA.md) are served over vfio-user, virtio (device/VIRTIO-SND.md)
+    /// over vhost-user
     #[arg(long, value_enum, value_name = "ringwave|virtio|hda", default_value = "ringwave")]
     pub card: CardKind,
     /// Where to listen; a socket whose process is dead is replaced
@@ -87,8 +87,8 @@ pub struct Serve {
     /// Streams that record; 16 together at most
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub capture: u32,
-    /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to; 8 unless given. HD Audio:
-    /// channels of the speakers, 2 unless given
+    /// Most channels of a stream, 1 to 8: what the guest is told (CAPS) and held to; 8 unless given. HD
+    /// Audio: channels of the speakers, 2 unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8))]
     pub channels: Option<u32>,
     /// Where sound goes: wav:FILE, raw:FILE, raw:- (standard output), sound or sound:DEVICE (this host's
@@ -132,8 +132,9 @@ pub struct Serve {
     /// back
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Write a page for a browser when serving ends: what --sink wav:FILE holds as waveform and spectrogram, what --trace
-    /// holds on a time line, the statistics of the last client; device/REPORT.md says what is on it
+    /// Write a page for a browser when serving ends: what --sink wav:FILE holds as waveform and spectrogram,
+    /// what --trace holds on a time line, the statistics of the last client; device/REPORT.md says what is on
+    /// it
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Give up, before the first client, what serving does not need: as far as this kernel can (auto), all of
@@ -666,8 +667,8 @@ fn make_card(arguments: &Serve) -> Result<(Card, HostSide), Failure> {
     Ok((card, host))
 }
 
-/// The sandbox, if sink and sources leave one: a sound system starts threads, opens devices and connects to servers
-/// whenever a stream is set up.
+/// The sandbox, if sink and sources leave one: a sound system starts threads, opens devices and connects to
+/// servers whenever a stream is set up.
 fn sandbox_of(arguments: &Serve) -> Result<Mode, Failure> {
     let asked = Mode::from(arguments.sandbox);
     let plays = matches!(arguments.sink, SinkSpec::Sound(_));

@@ -1,5 +1,5 @@
-//! What a package installs beside the program: completions for shells, and manual pages. Both are made of the same
-//! descriptions of options as `--help`.
+//! What a package installs beside the program: completions for shells, and manual pages. Both are made of the
+//! same descriptions of options as `--help`.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! `ringwave sinks` and `ringwave sources`: where sound can go and come from, with the sound devices of this host.
+//! `ringwave sinks` and `ringwave sources`: where sound can go and come from, with the sound devices of this
+//! host.
 
 use std::fmt::Write as _;
 use std::io::Write;

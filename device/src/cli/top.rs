@@ -26,8 +26,8 @@ const ONCE: Duration = Duration::from_secs(1);
 
 /// Watch a card in the terminal
 ///
-/// A line for each stream: what it does, its level, and what was late or missing since its client came. Neither the
-/// guest nor the card's sink notices. q or Ctrl-C ends it; the card runs on.
+/// A line for each stream: what it does, its level, and what was late or missing since its client came.
+/// Neither the guest nor the card's sink notices. q or Ctrl-C ends it; the card runs on.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Level: the loudest sample of the last moments, behind the guest's volume (streams that play). Margin: the shortest time from the guest's mark to the

@@ -1,5 +1,5 @@
-//! What a file must be that is given for a stream's sink: the server opens nothing, and what it writes to must
-//! neither be somebody's already nor keep it waiting.
+//! What a file must be that is given for a stream's sink: the server opens nothing, and what it writes to
+//! must neither be somebody's already nor keep it waiting.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

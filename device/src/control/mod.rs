@@ -1,8 +1,8 @@
 //! The control socket: how a person or a script pulls a plug or asks for figures while the card runs
 //! (`ringwave serve --control SOCKET`).
 //!
-//! One line in, one line out, and the connection is closed (but for `listen`). Here is what the lines say; [`server`] is the
-//! thread that takes them.
+//! One line in, one line out, and the connection is closed (but for `listen`). Here is what the lines say;
+//! [`server`] is the thread that takes them.
 //!
 //! ```text
 //! jack <stream> in|out     plugs or unplugs; answer: jack <stream> in|out
@@ -19,9 +19,9 @@
 //! error: ...               the answer to everything else
 //! ```
 //!
-//! The server opens no file: with `wav` and `raw` comes a descriptor (`SCM_RIGHTS`, [`file`]). That of a source is
-//! memory that is sealed, that of a sink an empty regular file; so neither is both, and none can be waited for
-//! as a pipe is.
+//! The server opens no file: with `wav` and `raw` comes a descriptor (`SCM_RIGHTS`, [`file`]). That of a
+//! source is memory that is sealed, that of a sink an empty regular file; so neither is both, and none can be
+//! waited for as a pipe is.
 
 mod descriptor;
 mod file;

@@ -386,8 +386,8 @@ impl Served {
 }
 
 impl Connection {
-    /// Reads on in the line, but not behind it. `true`: it is complete, or longer than a line may be. An error: who
-    /// connected has gone.
+    /// Reads on in the line, but not behind it. `true`: it is complete, or longer than a line may be. An
+    /// error: who connected has gone.
     fn read_line(&mut self) -> io::Result<bool> {
         let Phase::Line(line) = &mut self.phase else { return Ok(true) };
         let mut chunk = [0; LINE_BYTES_MAX + 1];

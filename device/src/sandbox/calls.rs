@@ -1,9 +1,9 @@
 //! Seccomp: which system calls are left.
 //!
-//! Two or three filters, of which the stricter answer counts. The first lists what serving takes; any other call
-//! answers EPERM, so that something that a later library asks for on the way (a hint, a name for a thread) is
-//! a refusal and no crash. The second lists what no serving process ever does and somebody who has taken it
-//! over would begin with: that ends the process at once.
+//! Two or three filters, of which the stricter answer counts. The first lists what serving takes; any other
+//! call answers EPERM, so that something that a later library asks for on the way (a hint, a name for a
+//! thread) is a refusal and no crash. The second lists what no serving process ever does and somebody who has
+//! taken it over would begin with: that ends the process at once.
 
 use std::collections::BTreeMap;
 use std::convert::TryInto;

@@ -46,7 +46,8 @@ pub struct Needs {
     pub written: Vec<PathBuf>,
     /// Files that are read, and no others in their folders.
     pub read: Vec<PathBuf>,
-    /// Files among those written that are read back: the right is to their folders, for they are not there yet.
+    /// Files among those written that are read back: the right is to their folders, for they are not there
+    /// yet.
     pub read_back: Vec<PathBuf>,
     /// The files of sockets, which are removed at the end.
     pub sockets: Vec<PathBuf>,
@@ -113,7 +114,8 @@ fn left_out(without: &[(PathBuf, String)]) -> String {
     if without.is_empty() { String::new() } else { format!(" (no right left to {})", no_rules(without)) }
 }
 
-/// The second half: system calls. Call it when every thread is running but those of `threads`. Gives what is in force, for the log.
+/// The second half: system calls. Call it when every thread is running but those of `threads`. Gives what is
+/// in force, for the log.
 ///
 /// # Errors
 /// Only in [`Mode::On`], when the kernel does not take the filters.

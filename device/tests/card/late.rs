@@ -70,8 +70,8 @@ fn half_a_packet_late_is_half_a_packet_of_silence_within_a_millisecond() {
     }
 }
 
-/// A guest that stores its mark and then reads a count that does not say that the packet has begun is in time, however
-/// long the card was held up between its look and its page.
+/// A guest that stores its mark and then reads a count that does not say that the packet has begun is in
+/// time, however long the card was held up between its look and its page.
 #[test]
 fn a_packet_is_late_only_for_a_guest_that_could_see_that_it_had_begun() {
     for look in 1..=3 {

@@ -1,5 +1,5 @@
-//! The Ringwave card as a value: a guest, memory and time that the test turns by hand. One program for all of them,
-//! because each program of its own is linked anew.
+//! The Ringwave card as a value: a guest, memory and time that the test turns by hand. One program for all of
+//! them, because each program of its own is linked anew.
 
 #![allow(
     clippy::unwrap_used,

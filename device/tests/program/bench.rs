@@ -142,8 +142,8 @@ fn json_says_what_was_measured_against_what_and_where() {
     }
 }
 
-/// A virtio guest sends a message for each packet, an HD Audio guest reads and clears the interrupt and reads the
-/// position.
+/// A virtio guest sends a message for each packet, an HD Audio guest reads and clears the interrupt and reads
+/// the position.
 #[test]
 fn the_other_cards_have_the_figures_that_every_card_has() {
     for (card, messages_per_packet) in [("virtio", 1.0), ("hda", 3.0)] {

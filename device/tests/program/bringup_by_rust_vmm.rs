@@ -1,7 +1,9 @@
 //! The bring-up by a second client that is not ours and not QEMU: rust-vmm's `vfio_user`, which is what
-//! cloud-hypervisor drives a `--user-device` with. Its messages, its order at connecting, its ways with descriptors.
+//! cloud-hypervisor drives a `--user-device` with. Its messages, its order at connecting, its ways with
+//! descriptors.
 //!
-//! Two things it cannot do: it does not look at the error of a reply, and it maps nothing without a descriptor.
+//! Two things it cannot do: it does not look at the error of a reply, and it maps nothing without a
+//! descriptor.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};

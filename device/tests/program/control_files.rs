@@ -1,5 +1,5 @@
-//! What is played and heard is changed while the card runs: `ringwave control SOCKET source`, `sink`, `volume`
-//! and `--script`, and what a descriptor may be that comes over the control socket.
+//! What is played and heard is changed while the card runs: `ringwave control SOCKET source`, `sink`,
+//! `volume` and `--script`, and what a descriptor may be that comes over the control socket.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

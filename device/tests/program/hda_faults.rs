@@ -1,6 +1,6 @@
-//! What goes wrong around the HD Audio card: memory that goes away or was never there, lists that cannot be, a
-//! client that dies or sends anything, a card that is killed or reset. Each time what the guest sees, what the log
-//! says, and that the next client finds a card that plays.
+//! What goes wrong around the HD Audio card: memory that goes away or was never there, lists that cannot be,
+//! a client that dies or sends anything, a card that is killed or reset. Each time what the guest sees, what
+//! the log says, and that the next client finds a card that plays.
 
 #![allow(clippy::cast_possible_truncation, reason = "addresses are below 1 MiB, numbers of tests below 256")]
 
@@ -47,7 +47,8 @@ fn plays(serving: &Serving, socket: &Path) {
     assert_no_error(&mut driver, serving, "a fresh card");
 }
 
-/// The stream out has no error, but for the FIFO error of a card that had no processor for a second, and says so.
+/// The stream out has no error, but for the FIFO error of a card that had no processor for a second, and says
+/// so.
 fn assert_no_error(driver: &mut Driver, serving: &Serving, why: &str) {
     let errors = driver.status(OUT) & (FIFOE | DESE);
     assert_eq!(errors & DESE, 0, "{why}");

@@ -1,6 +1,6 @@
-//! `ringwave`, the program, as a process of its own: each card over its socket, the control socket, and every other
-//! command. One program for all of them, because each program of its own is linked anew; what a process has but once
-//! (a sandbox, a handler of signals) is tested beside this folder.
+//! `ringwave`, the program, as a process of its own: each card over its socket, the control socket, and every
+//! other command. One program for all of them, because each program of its own is linked anew; what a process
+//! has but once (a sandbox, a handler of signals) is tested beside this folder.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! `ringwave compare --report` and `serve --report`: as a user calls them. What is on the page is tested where the page
-//! is made.
+//! `ringwave compare --report` and `serve --report`: as a user calls them. What is on the page is tested
+//! where the page is made.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,5 @@
-//! `--sink sound` and `--source sound` on the command line: what is refused, and with what next step. None of it
-//! needs a sound device.
+//! `--sink sound` and `--source sound` on the command line: what is refused, and with what next step. None of
+//! it needs a sound device.
 
 use std::process::{Command, Output};
 

@@ -14,7 +14,8 @@ use ringwave_audio::{SampleFormat, StreamFormat};
 
 const FORMAT: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
-/// How long a card in lockstep waits for a message behind its last one before that is an xrun (VIRTIO-SND.md).
+/// How long a card in lockstep waits for a message behind its last one before that is an xrun
+/// (VIRTIO-SND.md).
 const GRACE: Duration = Duration::from_millis(60);
 
 fn serve(dir: &Path, arguments: &[&str]) -> Serving {
@@ -90,7 +91,8 @@ fn lockstep_plays_bit_exact_however_late_the_driver_is() {
     });
 }
 
-/// The trace names the card, and has each byte that was played with its address: behind the head of a message.
+/// The trace names the card, and has each byte that was played with its address: behind the head of a
+/// message.
 fn assert_traced(trace: &Path, bytes: usize) {
     let trace = std::fs::read_to_string(trace).unwrap();
     assert!(

@@ -1,4 +1,5 @@
-//! What every card has for the host, on the virtio-snd card: it is watched, listened to, given other files, and judged.
+//! What every card has for the host, on the virtio-snd card: it is watched, listened to, given other files,
+//! and judged.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -9,8 +9,9 @@
 //! ringwave-trace 1 version=0.1.0 card=hda clock=lockstep speed=1 started=1763700000.000000000
 //! ```
 //!
-//! `card` is the word of `serve --card`: what the offsets of registers mean, and what is in the file, depends on it. An
-//! older file without it is the Ringwave card's. A reader passes over words of the first line that it does not know.
+//! `card` is the word of `serve --card`: what the offsets of registers mean, and what is in the file, depends
+//! on it. An older file without it is the Ringwave card's. A reader passes over words of the first line that
+//! it does not know.
 //!
 //! Messages of the client, as they reach the card. A write stands before what it brings about, a read (with
 //! the value that it gave) and a map behind it. Values of 1, 2, 4 and 8 bytes are numbers; others are bytes
@@ -60,9 +61,9 @@
 //! lost <n>                                         n events are missing here: the trace's file was too slow
 //! ```
 //!
-//! The trace of virtio-snd has no messages and no interrupts: those are virtqueues, which the client and the card share. It has
-//! what the streams did, their DMA by the addresses of the guest's buffers, jacks and notes. Of HD Audio, `dma-` lines of a
-//! stream are of its endpoint, and there are no packets.
+//! The trace of virtio-snd has no messages and no interrupts: those are virtqueues, which the client and the
+//! card share. It has what the streams did, their DMA by the addresses of the guest's buffers, jacks and
+//! notes. Of HD Audio, `dma-` lines of a stream are of its endpoint, and there are no packets.
 //!
 //! A reset leaves the streams without a `state` line. What one call into the card brought about has one time.
 //!

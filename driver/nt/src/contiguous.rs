@@ -1,6 +1,6 @@
 //! Physically contiguous memory that a card may read and write: small things of the driver's own (the DMA
-//! self-test's page, the pages of a scatter-gather table, a queue). A stream's cyclic buffer never comes from here but
-//! from IPortWaveRTStream.
+//! self-test's page, the pages of a scatter-gather table, a queue). A stream's cyclic buffer never comes from
+//! here but from IPortWaveRTStream.
 use crate::status::{NtResult, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER};
 use crate::sys::LargeInteger as _;
 use crate::sys::{self, MM_ANY_NODE_OK, PAGE_READWRITE, PHYSICAL_ADDRESS};

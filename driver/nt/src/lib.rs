@@ -3,8 +3,8 @@
 //! * [`sys`] is the raw face: structures, constants, functions. What is declared here was checked against the
 //!   public DDI pages (windows-driver-docs-ddi), and the sizes that matter are asserted at compile time.
 //! * The other modules are the safe face, one idea each: [`bus`], [`pool`], [`spinlock`], [`mutex`],
-//!   [`event`], [`dpc`], [`mmio`], [`fence`], [`gate`], [`contiguous`], [`interrupt`], [`clock`], [`rundown`],
-//!   [`text`], [`timer`], [`klog`].
+//!   [`event`], [`dpc`], [`mmio`], [`fence`], [`gate`], [`contiguous`], [`interrupt`], [`clock`],
+//!   [`rundown`], [`text`], [`timer`], [`klog`].
 //!
 //! Three worlds compile this crate:
 //!

@@ -11,8 +11,8 @@ pub trait TimerRoutine: Send + Sync + 'static {
     fn on_timer(&self, timer: &TimerSwitch);
 }
 
-/// A timer of the kernel (ExAllocateTimer, Windows 8.1) with the routine that it calls, both in non-paged memory
-/// that does not move.
+/// A timer of the kernel (ExAllocateTimer, Windows 8.1) with the routine that it calls, both in non-paged
+/// memory that does not move.
 ///
 /// Dropping it (PASSIVE_LEVEL) closes it.
 pub struct Timer<R: TimerRoutine> {
@@ -45,8 +45,8 @@ impl<R: TimerRoutine> Timer<R> {
     pub fn try_new(routine: R) -> NtResult<Self> {
         let inner = try_box(Inner { switch: TimerSwitch { timer: SpinLock::new(None) }, routine })?;
         let address: *const Inner<R> = &raw const *inner;
-        // SAFETY: the routine takes an `Inner<R>`, which does not move and outlives the timer: `drop` deletes it
-        // before it frees.
+        // SAFETY: the routine takes an `Inner<R>`, which does not move and outlives the timer: `drop` deletes
+        // it before it frees.
         let made = unsafe {
             sys::ExAllocateTimer(Some(expired::<R>), address.cast_mut().cast(), EX_TIMER_HIGH_RESOLUTION)
         };
@@ -85,9 +85,9 @@ impl<R: TimerRoutine> Drop for Timer<R> {
 }
 
 impl TimerSwitch {
-    /// Lets it expire once, in as many units of 100 ns (at least one) as `delay` says, and forgets what it was
-    /// set to before; with `None` that stays. `delay` is asked under the lock, so that the last who asks is
-    /// the last who sets. At most DISPATCH_LEVEL.
+    /// Lets it expire once, in as many units of 100 ns (at least one) as `delay` says, and forgets what it
+    /// was set to before; with `None` that stays. `delay` is asked under the lock, so that the last who asks
+    /// is the last who sets. At most DISPATCH_LEVEL.
     pub fn set_100ns(&self, delay: impl FnOnce() -> Option<u64>) {
         let timer = self.timer.lock();
         if let Some(Handle(timer)) = *timer

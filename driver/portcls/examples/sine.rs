@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A WaveRT filter (pin 0 is the client's, pin 1 the bridge) and a topology filter (pin 0 the microphone, pin
-//! 1 the bridge), connected. The samples up to now are made when a client asks for its position, and at the end
-//! of each packet by a timer, which then signals the client's events. A driver with hardware has DMA and an
-//! interrupt there instead.
+//! 1 the bridge), connected. The samples up to now are made when a client asks for its position, and at the
+//! end of each packet by a timer, which then signals the client's events. A driver with hardware has DMA and
+//! an interrupt there instead.
 //!
 //! There is no `unsafe` in it: what needs it stands in the crates `nt` and `portcls_sys`, once.
 #![cfg_attr(windows, no_std, no_main)]

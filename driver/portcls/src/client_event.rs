@@ -1,9 +1,11 @@
-//! The events of a client of a stream (`RegisterNotificationEvent`), without `unsafe` in the miniport. WAVERT.md 4.5.
+//! The events of a client of a stream (`RegisterNotificationEvent`), without `unsafe` in the miniport.
+//! WAVERT.md 4.5.
 //!
-//! PortCls keeps an event alive until `UnregisterNotificationEvent` has returned, and not longer. So it is not the
-//! miniport that unregisters one: all events of the driver stand in one list under one spin lock, each with its
-//! object and with the [`ClientEvents`] that signals it. The table of [`IMiniportWaveRTStreamNotification`] puts them
-//! there and takes them out, whatever the miniport does, and signals go through the lock.
+//! PortCls keeps an event alive until `UnregisterNotificationEvent` has returned, and not longer. So it is
+//! not the miniport that unregisters one: all events of the driver stand in one list under one spin lock,
+//! each with its object and with the [`ClientEvents`] that signals it. The table of
+//! [`IMiniportWaveRTStreamNotification`] puts them there and takes them out, whatever the miniport does, and
+//! signals go through the lock.
 //!
 //! [`IMiniportWaveRTStreamNotification`]: crate::interfaces::IMiniportWaveRTStreamNotification
 
@@ -105,14 +107,15 @@ impl Drop for ClientEvents {
     }
 }
 
-/// `RegisterNotificationEvent`. Refused for NULL, when the object does, for an event that is registered with it
-/// already, and beyond [`EVENTS_MAX`]. PASSIVE_LEVEL.
+/// `RegisterNotificationEvent`. Refused for NULL, when the object does, for an event that is registered with
+/// it already, and beyond [`EVENTS_MAX`]. PASSIVE_LEVEL.
 ///
 /// # Errors
 /// `STATUS_INVALID_PARAMETER`, the object's own, `STATUS_INSUFFICIENT_RESOURCES`, `STATUS_UNSUCCESSFUL`.
 ///
 /// # Safety
-/// The event is NULL, or stays alive until [`unregister`] of the object has returned, where the object stays too.
+/// The event is NULL, or stays alive until [`unregister`] of the object has returned, where the object stays
+/// too.
 pub unsafe fn register<T: StreamWithEvents>(object: &T, event: *mut KEVENT) -> NtResult {
     // SAFETY: signalled under the lock only, and `unregister` takes it out under the lock.
     let event = unsafe { ClientEvent::from_raw(event) }.ok_or(STATUS_INVALID_PARAMETER)?;

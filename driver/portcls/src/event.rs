@@ -1,9 +1,9 @@
 //! Event requests as PortCls hands them to a filter's handlers, without `unsafe` in the miniport. WAVERT.md 5.7.
 //!
 //! A client enables an event; KS makes an entry for it, PortCls asks the miniport whether the entry may be
-//! added, and the miniport puts it into the list that its port keeps ([`IPortEvents`]). When something happens
-//! the miniport names the event and where it is, and the port signals the entries. The calls as in Microsoft's
-//! sysvad (bthhfptopo.cpp, micarraytopo.cpp).
+//! added, and the miniport puts it into the list that its port keeps ([`IPortEvents`]). When something
+//! happens the miniport names the event and where it is, and the port signals the entries. The calls as in
+//! Microsoft's sysvad (bthhfptopo.cpp, micarraytopo.cpp).
 
 use crate::interfaces::IPortEvents;
 use crate::pc::{PCEVENT_ITEM, PCEVENT_REQUEST, PCEVENT_VERB_ADD, PCEVENT_VERB_REMOVE, PCEVENT_VERB_SUPPORT};
@@ -36,13 +36,13 @@ pub enum EventSource {
 impl ComRef<IPortEvents> {
     /// Puts a client's entry into the list. PASSIVE_LEVEL, as every request to add one.
     pub fn add(&self, entry: EventEntry<'_>) {
-        // SAFETY: the entry of a request to add it, once; an entry lives no longer than its request, which comes
-        // at PASSIVE_LEVEL.
+        // SAFETY: the entry of a request to add it, once; an entry lives no longer than its request, which
+        // comes at PASSIVE_LEVEL.
         unsafe { self.add_event_to_event_list(entry.into_raw()) };
     }
 
-    /// Signals the clients of an event at its source. Any level: up to DISPATCH_LEVEL at once, above it by a DPC
-    /// that remembers one call only.
+    /// Signals the clients of an event at its source. Any level: up to DISPATCH_LEVEL at once, above it by a
+    /// DPC that remembers one call only.
     pub fn signal(&self, set: &'static GUID, id: u32, source: EventSource) {
         let (by_pin, pin, by_node, node) = match source {
             EventSource::Pin(pin) => (1, pin, 0, u32::MAX),
@@ -53,8 +53,8 @@ impl ComRef<IPortEvents> {
     }
 }
 
-/// Answers the requests for events of a filter or of one of its nodes. That a client has gone is not told: its
-/// entry is the port's, which takes it out with the list locked, perhaps at DISPATCH_LEVEL.
+/// Answers the requests for events of a filter or of one of its nodes. That a client has gone is not told:
+/// its entry is the port's, which takes it out with the list locked, perhaps at DISPATCH_LEVEL.
 pub trait EventHandler {
     /// Whose filter it is.
     type Miniport: ComClass;
@@ -68,8 +68,8 @@ pub trait EventHandler {
 }
 
 impl PCEVENT_ITEM {
-    /// An event of these kinds (`KSEVENT_TYPE_...`), whose requests `H` answers. A request about a miniport of
-    /// another class than its own is STATUS_INVALID_PARAMETER.
+    /// An event of these kinds (`KSEVENT_TYPE_...`), whose requests `H` answers. A request about a miniport
+    /// of another class than its own is STATUS_INVALID_PARAMETER.
     pub const fn answered_by<H: EventHandler>(set: &'static GUID, id: u32, kinds: u32) -> Self {
         Self { Set: set, Id: id, Flags: kinds, Handler: Some(answer::<H>) }
     }
@@ -78,9 +78,9 @@ impl PCEVENT_ITEM {
 /// The handler that PortCls calls.
 ///
 /// # Safety
-/// `request` is NULL or a request from PortCls: its major target is NULL or a live object, the miniport as it was
-/// given to IPort::Init; its entry is NULL or, with PCEVENT_VERB_ADD, one that the port's list is meant for.
-/// PASSIVE_LEVEL, but for PCEVENT_VERB_REMOVE.
+/// `request` is NULL or a request from PortCls: its major target is NULL or a live object, the miniport as it
+/// was given to IPort::Init; its entry is NULL or, with PCEVENT_VERB_ADD, one that the port's list is meant
+/// for. PASSIVE_LEVEL, but for PCEVENT_VERB_REMOVE.
 unsafe extern "system" fn answer<H: EventHandler>(request: *mut PCEVENT_REQUEST) -> NTSTATUS {
     if request.is_null() {
         return STATUS_INVALID_PARAMETER;

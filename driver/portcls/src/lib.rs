@@ -7,8 +7,8 @@
 //!   implement and methods to call.
 //! * [`calls`]: safe faces of the interfaces the driver calls (port, resources, registry, pages of the cyclic
 //!   buffer).
-//! * [`property`]: handlers of properties: a function on slices, and the rules of sizes. [`event`]: handlers of
-//!   events, and how they are signalled.
+//! * [`property`]: handlers of properties: a function on slices, and the rules of sizes. [`event`]: handlers
+//!   of events, and how they are signalled.
 //! * [`imports`]: the exports of portcls.sys.
 //!
 //! Sources: WAVERT.md 0 to 7 (genuine header, Microsoft's documentation, measured layouts); every size and

@@ -1,8 +1,8 @@
 //! Property requests as PortCls hands them to a filter's handlers, turned into slices, and the rules of sizes
 //! that all answers keep. WAVERT.md 5.7.
 //!
-//! A handler is a function of its miniport on byte slices ([`PropertyHandler`]), without `unsafe`: the request's
-//! pointers are touched here alone.
+//! A handler is a function of its miniport on byte slices ([`PropertyHandler`]), without `unsafe`: the
+//! request's pointers are touched here alone.
 
 use crate::guid::KSPROPTYPESETID_General;
 use crate::ks::{

@@ -1,8 +1,8 @@
-//! Constants, GUIDs and layouts against Microsoft's own metadata of the SDK's headers (the crate windows-sys),
-//! wherever that has them: two ways from one header to one number.
+//! Constants, GUIDs and layouts against Microsoft's own metadata of the SDK's headers (the crate
+//! windows-sys), wherever that has them: two ways from one header to one number.
 //!
-//! What it does not have, being the WDK's alone (`portcls.h`, DDI structures), is checked by the C++ oracle and
-//! by the layouts that WAVERT.md measured.
+//! What it does not have, being the WDK's alone (`portcls.h`, DDI structures), is checked by the C++ oracle
+//! and by the layouts that WAVERT.md measured.
 
 #![allow(clippy::cast_lossless, reason = "the types on both sides differ from row to row")]
 

@@ -1,6 +1,6 @@
 //! The service routine: it only finds out whose interrupt it is and queues the DPC. There the card takes what
-//! has arrived, then the open streams and the jacks that the interrupt may be about are looked at. The same is
-//! done when a timer expires that is set by what the card says ([`Card::next_look`]).
+//! has arrived, then the open streams and the jacks that the interrupt may be about are looked at. The same
+//! is done when a timer expires that is set by what the card says ([`Card::next_look`]).
 
 use alloc::boxed::Box;
 use core::ptr::NonNull;

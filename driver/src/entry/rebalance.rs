@@ -4,9 +4,9 @@
 //! subdevices can be removed; with streams open it wants the packet interfaces, which this driver has for
 //! both directions ("Implement PnP Rebalance for PortCls Audio Drivers"). WAVERT.md 1.3.
 //!
-//! PcRegisterAdapterPnpManagement is an export since Windows 10 1511. It is imported like every other, for the
-//! INF installs this driver on 1809 and later only: an older Windows would refuse the image for the missing
-//! export, but is never given it.
+//! PcRegisterAdapterPnpManagement is an export since Windows 10 1511. It is imported like every other, for
+//! the INF installs this driver on 1809 and later only: an older Windows would refuse the image for the
+//! missing export, but is never given it.
 
 use nt::sys::DEVICE_OBJECT;
 use portcls_sys::imports::PnpManagement;

@@ -144,8 +144,8 @@ pub trait Card: Send + Sync {
     /// transition is done.
     ///
     /// # Errors
-    /// The card refused it, did not answer, or is not there. STOP of a card without power is made when power is
-    /// back, before [`set_power`](Self::set_power) returns.
+    /// The card refused it, did not answer, or is not there. STOP of a card without power is made when power
+    /// is back, before [`set_power`](Self::set_power) returns.
     fn set_state(&self, stream: u32, state: StreamState) -> NtResult;
 
     /// Control. The state the card is in; `None` if it is not there.
@@ -240,8 +240,8 @@ pub trait Card: Send + Sync {
     /// then. PASSIVE_LEVEL.
     fn asleep(&self) -> bool;
 
-    /// Look. Whether it is the card that was found, with power or without: not removed, not another one, and no answer
-    /// of ones in D0. Waits for nothing, unlike [`asleep`](Self::asleep).
+    /// Look. Whether it is the card that was found, with power or without: not removed, not another one, and
+    /// no answer of ones in D0. Waits for nothing, unlike [`asleep`](Self::asleep).
     fn is_present(&self) -> bool;
 
     /// The device is being stopped or is gone: takes the mappings away. Whatever is called after finds no

@@ -49,8 +49,8 @@ impl Resources {
 /// that costs one read of a register of a device which the INF has named, and refuses what is no such card.
 ///
 /// # Errors
-/// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; what the bus driver said if it did not
-/// tell the id and the registers are not those of a Ringwave card; else what the card's module says.
+/// `STATUS_DEVICE_CONFIGURATION_ERROR` for a device that no module knows; what the bus driver said if it did
+/// not tell the id and the registers are not those of a Ringwave card; else what the card's module says.
 ///
 /// # Safety
 /// `pdo` is the PDO of a device of this driver that is being started, and `resources` are that device's.

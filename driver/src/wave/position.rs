@@ -3,10 +3,10 @@
 //! The status page says "at device clock C the position was frame F, and it moves by so many frames per
 //! tick". What the guest does not know is what the device clock says *now*. It learns that from the pages
 //! too: every clock value that it reads there lies in the past, so `device clock - local clock` is never
-//! above the true offset, and the shortest delay that was seen (the greatest difference) is the best estimate.
-//! The estimate is therefore late, never early, by the shortest delay. It is that of a second or two: a local
-//! clock that has jumped forwards by a little, as it can in a virtual machine, can't leave it too high for
-//! longer; and in that time it decays slowly, for the clocks do not run at quite the same rate.
+//! above the true offset, and the shortest delay that was seen (the greatest difference) is the best
+//! estimate. The estimate is therefore late, never early, by the shortest delay. It is that of a second or
+//! two: a local clock that has jumped forwards by a little, as it can in a virtual machine, can't leave it
+//! too high for longer; and in that time it decays slowly, for the clocks do not run at quite the same rate.
 //!
 //! What is reported never goes back, never passes the limit the caller knows (one packet beyond the anchor,
 //! the end of the stream, what was written), and before the first anchor of a RUN it is the frame where the
@@ -225,8 +225,8 @@ mod tests {
         let mut position = Position::default();
         position.observe(AHEAD, 0);
         assert_eq!(position.at(anchor(AHEAD, 0), packet / 2, 480), 240);
-        // The machine was stopped for two seconds, of which its clock knows nothing; the card has played what it
-        // had, and stands.
+        // The machine was stopped for two seconds, of which its clock knows nothing; the card has played what
+        // it had, and stands.
         let stands = Anchor { clock: AHEAD + 2 * SECOND, frame: 960, rate_num: 0, rate_den: 1 };
         position.observe(stands.clock, packet / 2 + 1_000);
         assert_eq!(position.at(stands, packet / 2 + 1_000, 960), 960);

@@ -154,8 +154,8 @@ impl StreamProgress {
     ///
     /// A status that changes under every reading is what it was before (DATASHEET 7), but for that count. It
     /// must not be missed: its interrupt does not come again, and a card that waits for its client would wait
-    /// for ever. It happens on a busy host where reading a page is messages: QEMU takes the page BAR's mapping
-    /// away for a second after each line interrupt.
+    /// for ever. It happens on a busy host where reading a page is messages: QEMU takes the page BAR's
+    /// mapping away for a second after each line interrupt.
     fn look(&mut self, card: &dyn Card, endpoint: &Endpoint) -> Option<(Option<Status>, Moment)> {
         if self.state == StreamState::Stop || self.card_state == StreamState::Stop {
             return None;
@@ -192,8 +192,8 @@ impl StreamProgress {
         Some((status, moment))
     }
 
-    /// Notes if the page is of this RUN. One that was stored before it has an anchor that stands still, and the count
-    /// of then.
+    /// Notes if the page is of this RUN. One that was stored before it has an anchor that stands still, and
+    /// the count of then.
     fn learn_of_run(&mut self, status: &Status) {
         let Some((run, geometry)) = self.run.as_mut().zip(self.geometry) else { return };
         let moves = status.anchor.rate_num != 0 || status.stalled_on.is_some();
@@ -305,14 +305,15 @@ impl StreamProgress {
         self.geometry.map_or(0, |geometry| geometry.offset_of(self.stored))
     }
 
-    /// Capture: learns what is stored. With each look, and not when it is asked for: a stream that was paused tells it
-    /// without power too.
+    /// Capture: learns what is stored. With each look, and not when it is asked for: a stream that was paused
+    /// tells it without power too.
     ///
-    /// The card stores a burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then (DATASHEET 5.2). So
-    /// what is reported lags by the FIFO, which is smooth; a card that wakes late has stored no more than up to
-    /// its anchor. Complete packets are there at once: a client that is notified finds all of the packet, at
-    /// the price of a step of 2 ms. For packets that are longer than the FIFO the lag is then 0 to 2 ms, at
-    /// most 0.67 ms from its mean (standard deviation), where HLK allows 1 ms, and 4 ms at most (WAVERT.md
+    /// The card stores a burst, at most a FIFO (2 ms), when it ends, and moves the anchor there then
+    /// (DATASHEET 5.2). So what is reported lags by the FIFO, which is smooth; a card that wakes late has
+    /// stored no more than up to its anchor. Complete packets are there at once: a client that is notified
+    /// finds all of the packet, at the price of a step of 2 ms. For packets that are longer than the FIFO the
+    /// lag is then 0 to 2 ms, at most 0.67 ms from its mean (standard deviation), where HLK allows 1 ms, and
+    /// 4 ms at most (WAVERT.md
     /// 4.6).
     fn store(&mut self, status: &Status) {
         let Some(geometry) = self.geometry else { return };
@@ -324,9 +325,9 @@ impl StreamProgress {
         self.stored = self.stored.max(behind).max(complete.min(position));
     }
 
-    /// Capture: what was known of the packets, for a card that has no power, or is on its way back to RUN and its page
-    /// can't be read: what it stored stands in memory, and the event of what a client was promised does not come again.
-    /// A card that is gone has none.
+    /// Capture: what was known of the packets, for a card that has no power, or is on its way back to RUN and
+    /// its page can't be read: what it stored stands in memory, and the event of what a client was promised
+    /// does not come again. A card that is gone has none.
     pub fn kept_packets(&self, card: &dyn Card) -> Option<Status> {
         self.known.or(self.before).filter(|_| card.is_present())
     }
@@ -381,7 +382,8 @@ impl StreamProgress {
         scale(self.position.local(clock).unwrap_or_default(), clock_hz.into(), self.counter_hz)
     }
 
-    /// The same in a RUN of which the card has told nothing but a count: its page changes under every reading.
+    /// The same in a RUN of which the card has told nothing but a count: its page changes under every
+    /// reading.
     fn packet_start_in(&self, run: Run, number: u32, geometry: BufferGeometry, rate: u32) -> u64 {
         let begin = geometry.frame_in_packet(number, 0, run.frame);
         let frame = begin.max(self.timed_from(run.frame, geometry));
@@ -390,19 +392,20 @@ impl StreamProgress {
         run.moment.0.saturating_add(apart(frame, run.frame)).saturating_sub(apart(run.frame, frame))
     }
 
-    /// The frame at which the packet is timed in which a RUN at `frame` began: its first one of that RUN; after a start
-    /// within the packet the packet's own first one (see [`known_packet_start`](Self::known_packet_start)).
+    /// The frame at which the packet is timed in which a RUN at `frame` began: its first one of that RUN;
+    /// after a start within the packet the packet's own first one (see
+    /// [`known_packet_start`](Self::known_packet_start)).
     fn timed_from(&self, frame: u64, geometry: BufferGeometry) -> u64 {
         let begin = geometry.frame_in_packet(geometry.packet_of(frame), 0, frame);
         frame.saturating_sub(frame.min(self.started).saturating_sub(begin))
     }
 
-    /// Capture: a packet of which the card says when its first frame came, and the device clock then: the last
-    /// complete one, or in a `run` in which none is complete yet the one that it began in.
+    /// Capture: a packet of which the card says when its first frame came, and the device clock then: the
+    /// last complete one, or in a `run` in which none is complete yet the one that it began in.
     ///
-    /// A card that forgot the stream without power was started within a packet. What it knows begins there, for
-    /// the packet that it was started in with the frame that it was started at (DATASHEET 7.2): the times before
-    /// are those of a stream that had played up to there.
+    /// A card that forgot the stream without power was started within a packet. What it knows begins there,
+    /// for the packet that it was started in with the frame that it was started at (DATASHEET 7.2): the times
+    /// before are those of a stream that had played up to there.
     fn known_packet_start(
         &self,
         status: &Status,

@@ -34,8 +34,8 @@ pub fn socket(folder: &Path) -> PathBuf {
     folder.join("card.sock")
 }
 
-/// The file number `number` (from 1) that the card `name` of a run in `folder` began: one more for each client
-/// and each format.
+/// The file number `number` (from 1) that the card `name` of a run in `folder` began: one more for each
+/// client and each format.
 pub fn session_wav(folder: &Path, name: &str, number: u32) -> PathBuf {
     let suffix = if number <= 1 { String::new() } else { format!("-{number}") };
     folder.join(format!("{name}{suffix}.wav"))

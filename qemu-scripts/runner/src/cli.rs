@@ -52,7 +52,8 @@ pub struct SoundArgs {
     /// Write a JUnit report of the verdicts, for CI servers.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen to, and what happened when
+    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen
+    /// to, and what happened when
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
 }
@@ -143,9 +144,9 @@ pub fn refuse_alike(
     })
 }
 
-/// Does `work`, and writes the page of what came of it, if `path` names one: whether it can be written is known
-/// before the work. A run that broke off has a page that says so. Gives what came of the work, and whether the
-/// page is written (or none was wanted): one that cannot be keeps nothing else from being told.
+/// Does `work`, and writes the page of what came of it, if `path` names one: whether it can be written is
+/// known before the work. A run that broke off has a page that says so. Gives what came of the work, and
+/// whether the page is written (or none was wanted): one that cannot be keeps nothing else from being told.
 pub fn reported<T>(
     name: &str,
     path: Option<&Path>,
@@ -213,8 +214,8 @@ pub fn main(
     exit_code(name, done.map(|(report, ..)| report.passed()), written)
 }
 
-/// Writes the JUnit report of work that began then, if `path` names one: its cases, or one that failed if it broke
-/// off. Gives whether it is written (or none was wanted).
+/// Writes the JUnit report of work that began then, if `path` names one: its cases, or one that failed if it
+/// broke off. Gives whether it is written (or none was wanted).
 pub fn write_junit<T>(
     name: &str,
     path: Option<&Path>,

@@ -41,8 +41,8 @@ pub fn compare_arrived(
     compare_sounds(sent, arrived, allowed)
 }
 
-/// What is missing of what was played, in packets of so many frames, without its client knowing: it may have been told
-/// that a packet was accepted, and not know whether in time (`unsure_packets`).
+/// What is missing of what was played, in packets of so many frames, without its client knowing: it may have
+/// been told that a packet was accepted, and not know whether in time (`unsure_packets`).
 pub fn unexplained_loss(comparison: &Comparison, packet: u64, guest: &GuestLog) -> Option<String> {
     let Verdict::ExceptSilence(gaps) = comparison.verdict else { return None };
     let unsure = guest.results.get("unsure_packets").map(String::as_str).filter(|list| *list != "none");
@@ -53,8 +53,8 @@ pub fn unexplained_loss(comparison: &Comparison, packet: u64, guest: &GuestLog) 
     (gaps.lost > known).then_some(text)
 }
 
-/// What a loopback recorded, compared with what was played, silence for late packets included. A recorder that
-/// was late knows how many packets it has lost.
+/// What a loopback recorded, compared with what was played, silence for late packets included. A recorder
+/// that was late knows how many packets it has lost.
 pub fn compare_loopback(
     played: &Sound,
     recorded: &Sound,

@@ -1,5 +1,5 @@
-//! The program behind `qemu-scripts/play`, `record`, `bringup`, `linux`, `ntguest`, `windows` and `bench-cards`:
-//! it boots a guest in QEMU beside a card, waits for its end, and says what came of it.
+//! The program behind `qemu-scripts/play`, `record`, `bringup`, `linux`, `ntguest`, `windows` and
+//! `bench-cards`: it boots a guest in QEMU beside a card, waits for its end, and says what came of it.
 //!
 //! * [`run::run`]: a WAV file goes through the shipped `ringwave.sys` in ntguest, over vfio-user, into
 //!   `ringwave serve` and a WAV file, or the other way round; the two are compared, and the card's DMA is

@@ -9,9 +9,9 @@ use std::{
 
 use crate::{artefacts::Artefacts, error::Error, process::ChildGuard, qmp, request::CardKind};
 
-/// The processors of a guest, as QEMU's `-cpu` takes them: all that QEMU emulates but MONITOR and MWAIT. Firmware
-/// parks the processors that a guest has not started with them, and TCG's MWAIT does not halt a processor: it would
-/// keep one of the host's busy.
+/// The processors of a guest, as QEMU's `-cpu` takes them: all that QEMU emulates but MONITOR and MWAIT.
+/// Firmware parks the processors that a guest has not started with them, and TCG's MWAIT does not halt a
+/// processor: it would keep one of the host's busy.
 pub const CPU: &str = "max,monitor=off";
 
 /// What QEMU's exit status says of the guest (isa-debug-exit gives `2 * value + 1`).
@@ -64,8 +64,8 @@ pub struct MachineOptions {
     pub reboots: bool,
     /// The guest's processors. With one of them TCG makes plain accesses of locked instructions.
     pub processors: u32,
-    /// A virtio card is behind a root port, as libvirt puts it. Only there QEMU gives it what PCI Express has:
-    /// power states, and a reset of the function.
+    /// A virtio card is behind a root port, as libvirt puts it. Only there QEMU gives it what PCI Express
+    /// has: power states, and a reset of the function.
     pub root_port: bool,
     /// Where the guest's time comes from.
     pub time: GuestTime,
@@ -77,9 +77,10 @@ pub enum GuestTime {
     /// The host's clock: a busy host is a guest that is late.
     #[default]
     Host,
-    /// The instructions that the guest has executed, one processor at a time; while all wait, time goes on to the next
-    /// timer at once (`-icount`, TCG alone). A busy host makes nobody late but whoever waits for a disk. For devices
-    /// of QEMU's own, which go by the same count; one in another process goes by the host's clock.
+    /// The instructions that the guest has executed, one processor at a time; while all wait, time goes on to
+    /// the next timer at once (`-icount`, TCG alone). A busy host makes nobody late but whoever waits for a
+    /// disk. For devices of QEMU's own, which go by the same count; one in another process goes by the host's
+    /// clock.
     Instructions,
 }
 
@@ -220,7 +221,8 @@ impl Machine {
         match options.time {
             GuestTime::Host if artefacts.accel == "kvm" => command.args(["-accel", "kvm"]),
             GuestTime::Host => command.args(["-accel", "tcg,thread=multi"]),
-            // 8 ns an instruction, about what TCG executes here: a guest that computes takes the time that it is told.
+            // 8 ns an instruction, about what TCG executes here: a guest that computes takes the time that it
+            // is told.
             GuestTime::Instructions => {
                 command.args(["-accel", "tcg,thread=single", "-icount", "shift=3,align=off,sleep=off"])
             }

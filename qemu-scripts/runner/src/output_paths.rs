@@ -6,8 +6,8 @@ use ringwave_report::one_file::is_one_file;
 
 use crate::error::Error;
 
-/// Refuses one file for two options, one of which writes it. What is no regular file (`/dev/null`) may be for all, and so
-/// may `-`.
+/// Refuses one file for two options, one of which writes it. What is no regular file (`/dev/null`) may be for
+/// all, and so may `-`.
 ///
 /// # Errors
 /// [`Error::BadInput`], one line that names both options.

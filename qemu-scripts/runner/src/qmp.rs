@@ -1,4 +1,5 @@
-//! QEMU's machine protocol, as much as unplugging, plugging, stopping and saving take: JSON, a message a line.
+//! QEMU's machine protocol, as much as unplugging, plugging, stopping and saving take: JSON, a message a
+//! line.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -123,8 +124,8 @@ impl Qmp {
         self.create(&json!({ "driver": "qcow2", "file": "file", "size": bytes }))
     }
 
-    /// Makes a qcow2 file at `path` over the qcow2 file `backing`, which is only read and has so many bytes for a
-    /// guest.
+    /// Makes a qcow2 file at `path` over the qcow2 file `backing`, which is only read and has so many bytes
+    /// for a guest.
     ///
     /// # Errors
     /// [`Error::Failed`] if QEMU can't.

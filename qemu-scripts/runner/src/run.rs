@@ -27,8 +27,8 @@ use crate::{
 const RECORDED_BYTES_MAX: u64 = 12 << 20;
 /// A loopback records a little before and after what is played.
 const LOOPBACK_BYTES_MAX: u64 = 10 << 20;
-/// How long the guest may take for all but the sound itself. Without KVM and on a busy host the firmware alone takes a
-/// minute.
+/// How long the guest may take for all but the sound itself. Without KVM and on a busy host the firmware
+/// alone takes a minute.
 const BOOT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Does what `request` says and compares what arrived with what was sent. `progress` hears about the run's

@@ -2,11 +2,10 @@
 //! something goes wrong.
 //!
 //! OVMF starts it inside QEMU. It is written from `device/DATASHEET.md` and `ringwave-regs` only; `hda` from
-//! the HD Audio specification only. `\BARE.CFG`
-//! on its volume says what to do (`scenario=NAME` and `key=value`, see `scenario`); it stays in boot
-//! services, where memory is mapped one to one. It looks at the card's pages instead of taking interrupts, but for
-//! `hda`, which takes the processor's from the firmware.
-//! What it sees goes to the debug console, one event a line, and the exit code is the verdict:
+//! the HD Audio specification only. `\BARE.CFG` on its volume says what to do (`scenario=NAME` and
+//! `key=value`, see `scenario`); it stays in boot services, where memory is mapped one to one. It looks at
+//! the card's pages instead of taking interrupts, but for `hda`, which takes the processor's from the
+//! firmware. What it sees goes to the debug console, one event a line, and the exit code is the verdict:
 //!
 //! ```text
 //! bare: EVENT key=value ...
@@ -18,8 +17,8 @@
 //! * `machine`: the processor and its interrupts, the firmware, the PCI bus; `verdict`: the lines above
 //! * `memory`: guest memory, and the card's tables of it; `card`: registers (also any BAR) and pages
 //! * `player`: stream 0; `card_stream`, `anchor`: any stream, and what it says of its position
-//! * `hda`: a driver for any HD Audio controller, with real interrupts; of the card's files it uses `card::Window`, a
-//!   mapped BAR, and of `memory` what allocates and touches it
+//! * `hda`: a driver for any HD Audio controller, with real interrupts; of the card's files it uses
+//!   `card::Window`, a mapped BAR, and of `memory` what allocates and touches it
 //! * `scenario`: what can be asked for, one file each
 #![cfg_attr(target_os = "uefi", no_std, no_main)]
 #![cfg_attr(not(target_os = "uefi"), allow(dead_code))]

@@ -193,8 +193,8 @@ impl BareGuest {
     }
 }
 
-/// The first `count` samples that the guest plays with this seed (tests/bareguest/src/pattern.rs), as they lie in
-/// its buffer: those of more than 16 bits left-justified in 32.
+/// The first `count` samples that the guest plays with this seed (tests/bareguest/src/pattern.rs), as they
+/// lie in its buffer: those of more than 16 bits left-justified in 32.
 pub fn pattern_bytes(seed: u32, sample: SampleFormat, count: usize) -> Vec<u8> {
     let mut state = seed;
     let keep = if sample == SampleFormat::S16 { 2..4 } else { 0..4 };

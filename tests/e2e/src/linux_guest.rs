@@ -67,8 +67,8 @@ pub fn runs(
     Run { report, song, page }
 }
 
-/// One boot in which `aplay` plays a quarter of a second in each of these formats, and then whatever steps `adjust`
-/// adds.
+/// One boot in which `aplay` plays a quarter of a second in each of these formats, and then whatever steps
+/// `adjust` adds.
 ///
 /// # Panics
 /// If a step failed, the kernel's log has something to say, or a sound was not heard to the bit.
@@ -105,8 +105,9 @@ pub fn songs(folder: &Path, formats: &[StreamFormat]) -> Vec<PathBuf> {
     numbered.map(|(number, format)| song(folder, number, *format, format.rate / 4)).collect()
 }
 
-/// Not [`Report::passed`], which takes the period of the last format for that of the first. A guest without KVM on a
-/// busy host handles an interrupt late by half a period now and then, and its driver says so: that is no fault here.
+/// Not [`Report::passed`], which takes the period of the last format for that of the first. A guest without
+/// KVM on a busy host handles an interrupt late by half a period now and then, and its driver says so: that
+/// is no fault here.
 ///
 /// # Panics
 /// If a step failed, or the kernel's log has something else to say.
@@ -131,7 +132,8 @@ pub fn times(heard: &[u8], song: &[u8]) -> usize {
     times
 }
 
-/// Steps that ask what alsa-utils asks and let the machine sleep. `info` looks for two lines that every run has.
+/// Steps that ask what alsa-utils asks and let the machine sleep. `info` looks for two lines that every run
+/// has.
 pub const SLEEPS: &str = "
 # The kernel's own name of the driver, and each stream's formats.
 info() { alsa-info --stdout --with-dmesg >/tmp/info 2>&1 && busybox grep -q \"$1\" /tmp/info && busybox grep -q $2 /tmp/info; }

@@ -1,7 +1,7 @@
-//! The card of a machine that runs is exchanged, as device/README says ("A new version of the card"): unplugged, its process
-//! ended and another started on the same socket, plugged in again. A Linux guest plays before and after, on HD Audio and on
-//! virtio-snd (`hot_plug.rs` has the Ringwave card).
-//! `qemu-scripts/test` runs this (`cargo test -- --ignored`): it needs what `qemu-scripts/setup --linux-guest` sets up.
+//! The card of a machine that runs is exchanged, as device/README says ("A new version of the card"):
+//! unplugged, its process ended and another started on the same socket, plugged in again. A Linux guest plays
+//! before and after, on HD Audio and on virtio-snd (`hot_plug.rs` has the Ringwave card). `qemu-scripts/test`
+//! runs this (`cargo test -- --ignored`): it needs what `qemu-scripts/setup --linux-guest` sets up.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -52,7 +52,8 @@ step came comes
 step after play
 ";
 
-/// A card on the socket of this folder; HD Audio at a quarter of the speed: it cannot wait for a guest without KVM.
+/// A card on the socket of this folder; HD Audio at a quarter of the speed: it cannot wait for a guest
+/// without KVM.
 fn start(artefacts: &Artefacts, folder: &Path, name: &str, kind: GuestCard) -> Result<Card, Error> {
     let mut options = kind.serve_options(STEREO, 2);
     options.extend(kind.default_clock().arguments());

@@ -54,8 +54,8 @@ fn a_client_driven_by_a_timer_is_heard_once_and_in_full() {
     }
 }
 
-/// A virtio device is given the sound of a client that marks nothing a fixed depth ahead of the position. It waits for
-/// the driver, not for the client: what is given too early is heard.
+/// A virtio device is given the sound of a client that marks nothing a fixed depth ahead of the position. It
+/// waits for the driver, not for the client: what is given too early is heard.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn on_virtio_a_client_driven_by_a_timer_is_heard_once_and_in_full() {
@@ -75,8 +75,8 @@ fn on_virtio_a_client_driven_by_a_timer_is_heard_once_and_in_full() {
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_shared_client_that_polls_4096_frames_is_heard_once_and_in_full() {
     let tune = TuneFile::stereo();
-    // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough for this
-    // machine. A virtio card waits for the driver, which has 30 ms.
+    // Nothing waits for this client, and its buffer is what Windows asks for: the clock goes slow enough for
+    // this machine. A virtio card waits for the driver, which has 30 ms.
     for (kind, clock) in
         [(CardKind::Ringwave, Clock::Realtime(0.25)), (CardKind::Virtio, Clock::Lockstep(0.25))]
     {

@@ -1,6 +1,7 @@
-//! The example of portcls-sys (`driver/portcls/examples/sine.rs`) in ntguest: a driver in Rust that knows nothing
-//! of this repository's card and has no hardware. It loads, starts on a device of the root bus, is recorded
-//! from, and unloads; what was recorded is the sine. `qemu-scripts/test` builds what it needs and runs this.
+//! The example of portcls-sys (`driver/portcls/examples/sine.rs`) in ntguest: a driver in Rust that knows
+//! nothing of this repository's card and has no hardware. It loads, starts on a device of the root bus, is
+//! recorded from, and unloads; what was recorded is the sine. `qemu-scripts/test` builds what it needs and
+//! runs this.
 
 use std::{f64::consts::TAU, fs, path::Path, time::Duration};
 

@@ -1,6 +1,6 @@
-//! Every call of the driver that can fail fails once, with each of its documented errors, while the shipped driver
-//! starts, plays, records, loses its power and goes: `failing_calls=` of ntguest. `qemu-scripts/test` builds what
-//! it needs and runs it; what plays or records afterwards is bit-exact.
+//! Every call of the driver that can fail fails once, with each of its documented errors, while the shipped
+//! driver starts, plays, records, loses its power and goes: `failing_calls=` of ntguest. `qemu-scripts/test`
+//! builds what it needs and runs it; what plays or records afterwards is bit-exact.
 
 use ringwave_e2e::{
     runs::{play, record},
@@ -8,8 +8,9 @@ use ringwave_e2e::{
 };
 use ringwave_runner::{guest_log::GuestLog, machine::Outcome, request::CardKind};
 
-/// The kinds of calls that the driver makes and that can fail, `IPort::Init` twice: before and after the miniport's
-/// own. Not among them is what it may do without at all, and what it calls to take back what it registered.
+/// The kinds of calls that the driver makes and that can fail, `IPort::Init` twice: before and after the
+/// miniport's own. Not among them is what it may do without at all, and what it calls to take back what it
+/// registered.
 const REFUSED: [&str; 17] = [
     "AllocatePagesForMdl",
     "AllocatePagesForMdl_short",

@@ -1,12 +1,14 @@
-//! A client plays while others do what no client should, power and PnP queries come and go, and calls of
-//! the driver fail at random: what is played is bit-exact, no rule is broken, every answer is one that a
-//! page names. By messages and by the line, where each word of a page is a message, on one, two and four processors.
+//! A client plays while others do what no client should, power and PnP queries come and go, and calls of the
+//! driver fail at random: what is played is bit-exact, no rule is broken, every answer is one that a page
+//! names. By messages and by the line, where each word of a page is a message, on one, two and four
+//! processors.
 
 use ringwave_audio::wav;
 use ringwave_e2e::{noise, runs::play};
 use ringwave_runner::{machine::Outcome, report::Report};
 
-/// What the guest counts, and the least of it in a second that is played: a fifth of what a busy host lets happen.
+/// What the guest counts, and the least of it in a second that is played: a fifth of what a busy host lets
+/// happen.
 const COUNTS: [(&str, u64); 8] = [
     ("hostile_events", 10),
     ("hostile_requests", 5),

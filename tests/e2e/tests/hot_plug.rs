@@ -1,8 +1,8 @@
-//! Hot plug behind a PCI Express root port, native, without ACPI: the card leaves its slot and is put in again,
-//! by the button or without a word, every other time with a stream in RUN; then a sound is bit-exact. The
-//! driver holds what it held after the first time, and so does the card's process, which serves each of these
-//! clients. And the card is exchanged, as device/README says ("A new version of the card"): the card that comes is another
-//! process on the same socket.
+//! Hot plug behind a PCI Express root port, native, without ACPI: the card leaves its slot and is put in
+//! again, by the button or without a word, every other time with a stream in RUN; then a sound is bit-exact.
+//! The driver holds what it held after the first time, and so does the card's process, which serves each of
+//! these clients. And the card is exchanged, as device/README says ("A new version of the card"): the card
+//! that comes is another process on the same socket.
 
 use std::time::Duration;
 
@@ -67,8 +67,8 @@ impl Hands {
     }
 }
 
-/// So many times; prints what the card's process holds after the first four and after all. Or each card that comes is
-/// another process.
+/// So many times; prints what the card's process holds after the first four and after all. Or each card that
+/// comes is another process.
 fn plug(rounds: usize, exchange: bool) {
     let artefacts = Artefacts::from_env().expect("everything is built");
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -73,8 +73,8 @@ fn run(cell: Cell) -> (Report, Vec<u8>, Vec<u8>) {
     TestTune { seconds: if cell.records { 20 } else { 1 }, format }.write(&tune).expect("a WAV file");
     let change = |request: &mut ringwave_runner::request::Request| {
         request.kind = cell.card;
-        // There a virtio device has power states and a reset of its function; but a card behind a bridge is not
-        // rebalanced by ntguest.
+        // There a virtio device has power states and a reset of its function; but a card behind a bridge is
+        // not rebalanced by ntguest.
         request.root_port = cell.event != "rebalance";
         request.contiguous = cell.contiguous;
         let cpus = cell.lines.iter().find_map(|line| line.strip_prefix("cpus="));
@@ -152,8 +152,8 @@ fn what_is_played_and_recorded_after_pnp_is_bit_exact() {
     }
 }
 
-/// The same with our virtio device: a rebalance from messages to the line, one that is pulled out in D3, and one amid
-/// `SetState` on two processors.
+/// The same with our virtio device: a rebalance from messages to the line, one that is pulled out in D3, and
+/// one amid `SetState` on two processors.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn on_virtio_what_is_played_and_recorded_after_pnp_is_bit_exact() {

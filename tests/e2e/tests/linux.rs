@@ -1,5 +1,5 @@
-//! A Linux guest plays and records with its own driver and players, through virtio-snd. `qemu-scripts/test` runs these
-//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup --linux-guest` sets up.
+//! A Linux guest plays and records with its own driver and players, through virtio-snd. `qemu-scripts/test`
+//! runs these (`cargo test -- --ignored`): they need what `qemu-scripts/setup --linux-guest` sets up.
 
 use ringwave_audio::{SampleFormat, StreamFormat, compare::Comparison};
 use ringwave_e2e::linux_guest::{Run, SLEEPS, plays_each, runs, times};
@@ -160,7 +160,8 @@ step speaker-test speaker
         stream.underruns, stream.silence_frames
     );
     assert!(stream.underruns.is_some(), "xruns are counted");
-    // Silence may be between any two frames, where the guest was late; of the sound none is lost, and none is old.
+    // Silence may be between any two frames, where the guest was late; of the sound none is lost, and none is
+    // old.
     let sounding = |bytes: &[u8]| {
         let frames = bytes.as_chunks::<4>().0.iter().filter(|frame| **frame != [0; 4]);
         frames.copied().collect::<Vec<_>>()

@@ -1,8 +1,8 @@
-//! A Linux guest plays and records with `snd_hda_intel`, through the HD Audio card. `qemu-scripts/test` runs these
-//! (`cargo test -- --ignored`): they need what `qemu-scripts/setup --linux-guest` sets up.
+//! A Linux guest plays and records with `snd_hda_intel`, through the HD Audio card. `qemu-scripts/test` runs
+//! these (`cargo test -- --ignored`): they need what `qemu-scripts/setup --linux-guest` sets up.
 //!
-//! The clock goes at a quarter of the speed: this card cannot wait, and what a guest rewrites too late is played as
-//! it lies.
+//! The clock goes at a quarter of the speed: this card cannot wait, and what a guest rewrites too late is
+//! played as it lies.
 
 use std::{
     fs,
@@ -296,8 +296,8 @@ done
         and_then(steps)(request);
     });
     assert_done(&report);
-    // Both at once, after a hundred, after ten loads, with a pause, by mmap, after the driver had let go, four after
-    // sleep in each of two turns.
+    // Both at once, after a hundred, after ten loads, with a pause, by mmap, after the driver had let go,
+    // four after sleep in each of two turns.
     assert!(times(&report.heard[0].frames, &song) >= 6 + 2 * 4, "each whole");
 }
 
@@ -327,8 +327,8 @@ done
     assert!(accesses <= 8 * card.interrupts + 500, "{accesses} accesses, {} interrupts", card.interrupts);
 }
 
-/// Linux lets a controller of this id sleep with the machine alone, so a driver that is loaded anew after D3hot by hand
-/// stands for one that does it by itself.
+/// Linux lets a controller of this id sleep with the machine alone, so a driver that is loaded anew after
+/// D3hot by hand stands for one that does it by itself.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn in_long_with_power_management_the_card_sleeps_in_d3hot_wakes_and_plays() {

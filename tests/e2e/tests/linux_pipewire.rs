@@ -12,8 +12,8 @@ use ringwave_runner::request::Clock;
 
 const STEREO: StreamFormat = StreamFormat { sample: SampleFormat::S16, channels: 2, rate: 48_000 };
 
-/// A `PipeWire` without a session manager: one sink that is the card, and nothing else. It goes by its timer unless
-/// it is told otherwise (`api.alsa.disable-tsched`).
+/// A `PipeWire` without a session manager: one sink that is the card, and nothing else. It goes by its timer
+/// unless it is told otherwise (`api.alsa.disable-tsched`).
 const STEPS: &str = r#"
 export XDG_RUNTIME_DIR=/tmp
 cat >/tmp/pipewire.conf <<'CONF'
@@ -61,8 +61,8 @@ by_pipewire() {
 step pipewire by_pipewire
 "#;
 
-/// Frames at both ends that `PipeWire` may not play: its player begins before both channels are linked, and ends without
-/// waiting for what is queued.
+/// Frames at both ends that `PipeWire` may not play: its player begins before both channels are linked, and
+/// ends without waiting for what is queued.
 const ENDS: usize = 48_000;
 
 /// Without its timer `PipeWire` would ask for an interrupt every 1,024 frames.

@@ -6,9 +6,9 @@
 //! never, is silent whoever the card is. And a machine stops for milliseconds by itself: a kernel without
 //! preemption while it works for another program, a virtual machine while its host runs something else. So a
 //! bare thread of the same priority sleeps beside the card from millisecond to millisecond and does nothing
-//! else, so that no such stop escapes it. A size is *clean* if the card lost nothing beyond what the guest was
-//! late for, and handled every end of a piece within a millisecond, or within twice the worst lateness of the
-//! bare thread: both are the largest of thousands of samples, and two such figures differ by that much.
+//! else, so that no such stop escapes it. A size is *clean* if the card lost nothing beyond what the guest
+//! was late for, and handled every end of a piece within a millisecond, or within twice the worst lateness of
+//! the bare thread: both are the largest of thousands of samples, and two such figures differ by that much.
 
 use std::{
     fmt,

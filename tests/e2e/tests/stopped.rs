@@ -1,9 +1,9 @@
-//! Time stops for one side: QEMU's process, the card's, or the guest's processors alone are stopped for a while in
-//! the middle of a sound and go on. In lockstep nothing is lost, and the driver's positions are those of the time
-//! that passed (ntguest's rules).
+//! Time stops for one side: QEMU's process, the card's, or the guest's processors alone are stopped for a
+//! while in the middle of a sound and go on. In lockstep nothing is lost, and the driver's positions are
+//! those of the time that passed (ntguest's rules).
 //!
-//! QEMU's own `stop` is another thing than SIGSTOP: its processors and its clock stand still, while QEMU and the
-//! card run on, and answer each other.
+//! QEMU's own `stop` is another thing than SIGSTOP: its processors and its clock stand still, while QEMU and
+//! the card run on, and answer each other.
 //!
 //! `RINGWAVE_STOPPED_SECONDS` is for how long; two by default, less than a client waits for an event.
 
@@ -125,7 +125,8 @@ fn stop_for(who: Stopped, time: Duration) -> bool {
     }
 }
 
-/// A sound of three seconds through a buffer of 50 ms, in which `who` is stopped: bit-exact, without a violation.
+/// A sound of three seconds through a buffer of 50 ms, in which `who` is stopped: bit-exact, without a
+/// violation.
 fn is_exact(who: Stopped, way: &str, run: impl FnOnce(&mut dyn FnMut(&mut Request)) -> Report) {
     let _run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
     let seconds = env::var("RINGWAVE_STOPPED_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
@@ -134,8 +135,8 @@ fn is_exact(who: Stopped, way: &str, run: impl FnOnce(&mut dyn FnMut(&mut Reques
         let report = run(&mut |request| {
             request.buffer_ms = 50;
             request.guest_config.push(format!("event_timeout_ms={}", (seconds + 5) * 1000));
-            // The card goes on by what it may without its client: up to a buffer, which an offset in the buffer
-            // does not tell from a step back.
+            // The card goes on by what it may without its client: up to a buffer, which an offset in the
+            // buffer does not tell from a step back.
             request.guest_config.extend(matches!(who, Stopped::Processors).then(|| "clock_stops=1".into()));
         });
         (report, stopper.join().expect("it ends"))
@@ -180,7 +181,8 @@ fn what_is_stopped_in_the_middle_of_a_recording_goes_on_bit_exact() {
     }
 }
 
-/// QEMU stops a virtio device's queues with the processors, as it does for a reset, and starts them where they were.
+/// QEMU stops a virtio device's queues with the processors, as it does for a reset, and starts them where
+/// they were.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn on_virtio_a_sound_in_which_the_processors_are_stopped_goes_on_bit_exact() {

@@ -1,6 +1,6 @@
-//! Two cards of the driver's in one machine: each a process, a socket, a file and a trace of its own. They play
-//! at once; one of them goes, in order or not, in every state of a stream, while the other one plays on; the
-//! driver is unloaded after both have gone.
+//! Two cards of the driver's in one machine: each a process, a socket, a file and a trace of its own. They
+//! play at once; one of them goes, in order or not, in every state of a stream, while the other one plays on;
+//! the driver is unloaded after both have gone.
 
 use std::{fs, path::Path, time::Duration};
 

@@ -1,5 +1,6 @@
-//! A driver and a card of different versions (DATASHEET 3.1): another major version is refused in one line and
-//! nothing but MAGIC and VERSION is touched; a later minor version plays and records, whatever it has besides.
+//! A driver and a card of different versions (DATASHEET 3.1): another major version is refused in one line
+//! and nothing but MAGIC and VERSION is touched; a later minor version plays and records, whatever it has
+//! besides.
 
 use std::{
     collections::BTreeSet,
@@ -89,8 +90,8 @@ fn a_card_of_a_later_minor_version_plays_and_records() {
 }
 
 /// Another driver of this card (that of tests/foreign) is replaced by the shipped one. While its stream runs
-/// the removal that is asked for comes to nothing, and the stream goes on; when the client has let go, the old
-/// image is unloaded, the new one is loaded, goes through the same, and plays bit-exact.
+/// the removal that is asked for comes to nothing, and the stream goes on; when the client has let go, the
+/// old image is unloaded, the new one is loaded, goes through the same, and plays bit-exact.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_driver_that_replaces_another_one_with_a_stream_open_plays() {

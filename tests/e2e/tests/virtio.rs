@@ -1,9 +1,9 @@
 //! The shipped driver on virtio-snd: our device over vhost-user, and QEMU's own `virtio-sound-pci`.
 //!
-//! Our device waits (lockstep), so that what arrives is what was sent, to the bit. QEMU's does not; the guest's time and
-//! its own is counted by instructions there (`-icount`), so that no guest is late because the host is. Its WAV file is what
-//! was played if the sound is 16-bit stereo at the file's rate, but for the last milliseconds before STOP, which it
-//! throws away: the files end with a piece of silence.
+//! Our device waits (lockstep), so that what arrives is what was sent, to the bit. QEMU's does not; the
+//! guest's time and its own is counted by instructions there (`-icount`), so that no guest is late because
+//! the host is. Its WAV file is what was played if the sound is 16-bit stereo at the file's rate, but for the
+//! last milliseconds before STOP, which it throws away: the files end with a piece of silence.
 
 use std::{
     path::Path,
@@ -25,9 +25,11 @@ use ringwave_runner::{
     request::{CardKind, Clock, Request, Scenario},
 };
 
-/// QEMU's card, which has two messages unless told otherwise. A doorbell is served where it is rung: by an eventfd, QEMU's main loop would do it at the host's time.
+/// QEMU's card, which has two messages unless told otherwise. A doorbell is served where it is rung: by an
+/// eventfd, QEMU's main loop would do it at the host's time.
 const QEMU_CARD: &str = "virtio-sound-pci,audiodev=snd,ioeventfd=off";
-/// Its WAV files have 44 bytes before the sound, in which lengths are 0: the sound goes to the end of the file.
+/// Its WAV files have 44 bytes before the sound, in which lengths are 0: the sound goes to the end of the
+/// file.
 const WAV_HEADER: usize = 44;
 
 /// Bit-exact, without a violation, and the guest is content.
@@ -192,7 +194,8 @@ fn a_shared_client_is_heard_in_full_on_the_card_of_qemu() {
     assert_heard(&out, &sound, "shared");
 }
 
-/// QEMU's card with a host that has no microphone records silence, in its time: a client gets as much as it asked for.
+/// QEMU's card with a host that has no microphone records silence, in its time: a client gets as much as it
+/// asked for.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn records_silence_from_the_card_of_qemu() {
@@ -209,8 +212,8 @@ fn records_silence_from_the_card_of_qemu() {
     }
 }
 
-/// QEMU's card with an audiodev that only plays takes START of a recording and completes no buffer, for ever. The client
-/// is told of no packet; every call comes back in its time, and the driver unloads.
+/// QEMU's card with an audiodev that only plays takes START of a recording and completes no buffer, for ever.
+/// The client is told of no packet; every call comes back in its time, and the driver unloads.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_recording_that_never_completes_hangs_nothing_on_the_card_of_qemu() {
@@ -224,8 +227,8 @@ fn a_recording_that_never_completes_hangs_nothing_on_the_card_of_qemu() {
     }
 }
 
-/// QEMU's card takes 20 ms at once when it begins, and no packets of 10 ms come after the first: each has its count and
-/// its event at its time all the same (rule `starved`).
+/// QEMU's card takes 20 ms at once when it begins, and no packets of 10 ms come after the first: each has its
+/// count and its event at its time all the same (rule `starved`).
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn events_of_the_card_of_qemu_go_on_without_packets() {
@@ -240,7 +243,8 @@ fn events_of_the_card_of_qemu_go_on_without_packets() {
     }
 }
 
-/// A client that goes by the count of packets of 10 ms alone (`hlk`) skips none because QEMU's card takes two at once.
+/// A client that goes by the count of packets of 10 ms alone (`hlk`) skips none because QEMU's card takes two
+/// at once.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_client_that_counts_skips_no_packet_on_the_card_of_qemu() {
@@ -272,9 +276,9 @@ fn events_of_our_card_go_on_without_packets() {
     }
 }
 
-/// The device's process is killed while the guest plays or records. QEMU answers for its registers; nobody answers a
-/// request. The client is told no more of its packets (`no-notification`; what else is known of a recording stands
-/// below); every call ends in its time, and all memory is given back.
+/// The device's process is killed while the guest plays or records. QEMU answers for its registers; nobody
+/// answers a request. The client is told no more of its packets (`no-notification`; what else is known of a
+/// recording stands below); every call ends in its time, and all memory is given back.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_device_whose_process_is_killed_is_gone() {

@@ -1,6 +1,6 @@
-//! `qemu-scripts/windows test` against a stand-in for Windows (`tests/winstandin`), which plays the song through the
-//! card and leaves winplay's lines: the verdict, and what takes it away. `qemu-scripts/test` runs this
-//! (`cargo test -- --ignored`).
+//! `qemu-scripts/windows test` against a stand-in for Windows (`tests/winstandin`), which plays the song
+//! through the card and leaves winplay's lines: the verdict, and what takes it away. `qemu-scripts/test` runs
+//! this (`cargo test -- --ignored`).
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,8 @@ use ringwave_runner::windows::test::verdict::Verdict;
 use ringwave_runner::windows::test::winplay::Mode;
 use ringwave_runner::windows::test::{files, heard_file, judge_run, longest};
 
-/// What the stand-in finds under the name `cmd`, by which winplay is started: it plays, and writes the lines of winplay's contract.
+/// What the stand-in finds under the name `cmd`, by which winplay is started: it plays, and writes the lines
+/// of winplay's contract.
 const WORDS: &str = r#"play song.wav
 write winplay.jsonl {"winplay":1,"seq":0,"ms":0,"type":"run","version":"0","windows":"10.0.26100","wine":null}
 write winplay.jsonl {"winplay":1,"seq":1,"ms":1,"type":"chosen","flow":"render","verdict_on":"ringwave"}

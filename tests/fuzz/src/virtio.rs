@@ -173,8 +173,8 @@ impl Guest {
         self.chain(EVENT, &[], room, (0, false), What::Other);
     }
 
-    /// Queues a chain: `readable`, then so many writable bytes, both cut into pieces of so many bytes, perhaps in an
-    /// indirect table. `false`: the ring is full.
+    /// Queues a chain: `readable`, then so many writable bytes, both cut into pieces of so many bytes,
+    /// perhaps in an indirect table. `false`: the ring is full.
     fn chain(
         &mut self,
         queue: usize,

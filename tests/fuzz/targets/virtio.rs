@@ -2,11 +2,11 @@
 //! anywhere, rings and tables of any bytes, memory that goes away, queues that stop, time.
 //!
 //! Held, whatever they do: nothing panics, and the card comes to an end. Held while the driver keeps to the
-//! specification (half of the inputs are such as do): a chain is used once and only when it is in flight, with
-//! a status of the specification and no more bytes than it has room for; the card writes nowhere else, and
-//! nothing at all while its queues are stopped; messages of a stream complete in order, all of them before
-//! RELEASE is answered; what is heard is what was sent, in order, each byte once; a query that succeeds is
-//! answered whole. Not held: when a message completes (tests of the card do that).
+//! specification (half of the inputs are such as do): a chain is used once and only when it is in flight,
+//! with a status of the specification and no more bytes than it has room for; the card writes nowhere else,
+//! and nothing at all while its queues are stopped; messages of a stream complete in order, all of them
+//! before RELEASE is answered; what is heard is what was sent, in order, each byte once; a query that
+//! succeeds is answered whole. Not held: when a message completes (tests of the card do that).
 
 #![no_main]
 

@@ -91,8 +91,8 @@ pub struct Pcm {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Pcm {
-    /// Opens device 0 of a card and sets it up; the period may come out as the card can have it. It starts when
-    /// `start` frames are written.
+    /// Opens device 0 of a card and sets it up; the period may come out as the card can have it. It starts
+    /// when `start` frames are written.
     pub fn open(card: u32, direction: Direction, asked: Shape, start: u64) -> Result<Self, Failure> {
         let end = if direction == Direction::Play { 'p' } else { 'c' };
         let path = format!("/dev/snd/pcmC{card}D0{end}");
@@ -205,8 +205,8 @@ pub fn is_xrun(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EPIPE)
 }
 
-/// Sets the hardware's parameters: exactly, else with the next longer period that there is. Gives the frames of
-/// the buffer.
+/// Sets the hardware's parameters: exactly, else with the next longer period that there is. Gives the frames
+/// of the buffer.
 fn set_hardware(device: &File, shape: &mut Shape) -> io::Result<u64> {
     let set = |longest: u32| {
         let mut params = any();

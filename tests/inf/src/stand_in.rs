@@ -1,5 +1,5 @@
-//! Stands in for a program of Windows that our scripts call and Wine has not: under the name of that program it
-//! writes its command line to a file and answers what the environment says. `tests/inf/run-install`,
+//! Stands in for a program of Windows that our scripts call and Wine has not: under the name of that program
+//! it writes its command line to a file and answers what the environment says. `tests/inf/run-install`,
 //! `run-setup` and `run-agent` run it in Wine.
 //!
 //! | variable | what |
@@ -10,7 +10,8 @@
 //! | `powershell_sound_ps1_0`, `powershell_sound_ps1` | the same for `powershell -File ...\sound.ps1 ... 0`, and whatever its last argument is |
 //! | `powershell_sound_ps1__2` | the answer when this very command line is called for the second time |
 //!
-//! `fc /b A B` compares the files, and `find [/i] TEXT` prints the lines that have it (Wine's has no /i). What has no answer ends with 99.
+//! `fc /b A B` compares the files, and `find [/i] TEXT` prints the lines that have it (Wine's has no /i).
+//! What has no answer ends with 99.
 #![cfg_attr(windows, no_std, no_main)]
 #![allow(clippy::doc_markdown, reason = "names of Windows")]
 

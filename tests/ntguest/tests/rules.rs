@@ -1,5 +1,5 @@
-//! Proves that the test kernel's checks check: each rule is broken once, many in one boot, and must be named; and a
-//! run that breaks none must end well.
+//! Proves that the test kernel's checks check: each rule is broken once, many in one boot, and must be named;
+//! and a run that breaks none must end well.
 //!
 //! Needs `RINGWAVE_QEMU`, `RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`, `RINGWAVE_NTGUEST` and
 //! `RINGWAVE_FOREIGN_SYS` (see qemu-scripts), and about two seconds a boot, so it is run on request only:

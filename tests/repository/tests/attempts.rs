@@ -1,5 +1,5 @@
-//! `qemu-scripts/lib/attempts.sh`: a test that fails once is run again and told; one that fails each time, an example
-//! of the documentation, a program that is killed and a program that is not built fail the check.
+//! `qemu-scripts/lib/attempts.sh`: a test that fails once is run again and told; one that fails each time, an
+//! example of the documentation, a program that is killed and a program that is not built fail the check.
 
 use std::{fs, path::Path, process::Command};
 

@@ -107,7 +107,8 @@ fn every_fact_about_windows_has_a_source_or_is_a_doubt() {
     }
 }
 
-/// A path, perhaps with a test behind it: `device/tests/card/dma.rs::name`. None for what only looks like one.
+/// A path, perhaps with a test behind it: `device/tests/card/dma.rs::name`. None for what only looks like
+/// one.
 fn path(word: &str) -> Option<&str> {
     let path = word.split("::").next()?;
     let plain = path.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-".contains(&c));

@@ -1,5 +1,5 @@
-//! PowerShell that runs only in Windows can be read: every script, and what the .cmd files hand to `powershell`.
-//! No PowerShell runs here; a syntax error would be seen in a guest, an hour later.
+//! PowerShell that runs only in Windows can be read: every script, and what the .cmd files hand to
+//! `powershell`. No PowerShell runs here; a syntax error would be seen in a guest, an hour later.
 
 use std::fs;
 use std::path::Path;

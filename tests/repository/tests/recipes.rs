@@ -1,12 +1,12 @@
-//! Lines of device/README.md for machines that are not run here: a shell takes them in, and what their tool's own
-//! splitting into words leaves of them is what QEMU can read.
+//! Lines of device/README.md for machines that are not run here: a shell takes them in, and what their tool's
+//! own splitting into words leaves of them is what QEMU can read.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The words after `-device` in what a recipe hands to `tool`, split once by a shell for the user and once more, as
-/// Proxmox VE's `split_args` and Incus do.
+/// The words after `-device` in what a recipe hands to `tool`, split once by a shell for the user and once
+/// more, as Proxmox VE's `split_args` and Incus do.
 fn devices(tool: &str, line: &str) -> Vec<String> {
     let script = format!(
         r#"set -eu

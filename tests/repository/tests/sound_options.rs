@@ -1,5 +1,5 @@
-//! `qemu-scripts/lib/sound-options.sh`: a card that a script cannot do anything with is refused before anything is set
-//! up, with the command that can.
+//! `qemu-scripts/lib/sound-options.sh`: a card that a script cannot do anything with is refused before
+//! anything is set up, with the command that can.
 
 use std::process::Command;
 

@@ -47,8 +47,8 @@ pub const SAMPLES: &[u64] = &[
     5_006_624, 90_013_639, 90_030_924, 90_034_017, 90_039_293, 92_004_984, 92_012_090, 92_024_870,
     // Steps that grow with the level (mu-law), in a sound whose loudness changes little: taken for noise.
     90_009_218, 90_032_169, 90_038_500, 92_028_351,
-    // A filter whose delay is another in each stretch; one that is a delay to most of the sound; one that looks like a
-    // limiter.
+    // A filter whose delay is another in each stretch; one that is a delay to most of the sound; one that
+    // looks like a limiter.
     90_004_568, 90_009_507, 90_019_580, 90_034_637, 92_025_033, 92_029_582,
     // A false drift of a hundredth of a frame was a click at each attack.
     90_006_252, // Sums of floats are rounded now and then.
@@ -58,7 +58,8 @@ pub const SAMPLES: &[u64] = &[
     // The RMS of dither in a sound with pauses.
     90_008_081, 92_006_262, // A level in loud noise.
     90_036_384, 92_006_482, 92_011_276, 92_026_012,
-    // An offset that hum had moved; a constant in the silence before; a period that is no whole number of frames.
+    // An offset that hum had moved; a constant in the silence before; a period that is no whole number of
+    // frames.
     90_006_387, 90_027_759, 90_045_009,
     // Soft hum, or a chord, that a filter of so many taps fits as well.
     91_008_073, 91_010_370,

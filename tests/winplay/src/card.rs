@@ -2,8 +2,8 @@
 
 use alloc::string::String;
 
-/// Hardware ids by which Windows knows the cards: of the first two those of the driver's INF; of HD Audio that
-/// of the codec, for its controller is an ICH9 like any other.
+/// Hardware ids by which Windows knows the cards: of the first two those of the driver's INF; of HD Audio
+/// that of the codec, for its controller is an ICH9 like any other.
 const CARDS: &[(&str, &str)] = &[
     ("ringwave", r"PCI\VEN_1234&DEV_5257"),
     ("virtio", r"PCI\VEN_1AF4&DEV_1059"),

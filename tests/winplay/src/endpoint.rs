@@ -55,8 +55,8 @@ pub struct Candidate<'a> {
     pub card: Option<&'static str>,
 }
 
-/// Takes the endpoint that was asked for, or the first active one of a card of ours. `flow`: its direction, for
-/// the message.
+/// Takes the endpoint that was asked for, or the first active one of a card of ours. `flow`: its direction,
+/// for the message.
 pub fn pick(candidates: &[Candidate<'_>], flow: &str, asked: Option<&str>) -> Result<usize, Failure> {
     match asked {
         Some(id) => pick_named(candidates, flow, id),

@@ -1,5 +1,6 @@
-//! What of an answer file Windows Setup would stop at, as far as the contract and Microsoft's reference of the
-//! settings say (`unattend` schema, Windows Setup reference). Setup's own words for it are not known here.
+//! What of an answer file Windows Setup would stop at, as far as the contract and Microsoft's reference of
+//! the settings say (`unattend` schema, Windows Setup reference). Setup's own words for it are not known
+//! here.
 
 use alloc::format;
 use alloc::string::String;

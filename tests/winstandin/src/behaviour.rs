@@ -1,5 +1,5 @@
-//! What the stand-in is to do wrong, and the plan that comes of it: which lines it says in which boot, and how
-//! each boot ends. Pure, so that the host tests it.
+//! What the stand-in is to do wrong, and the plan that comes of it: which lines it says in which boot, and
+//! how each boot ends. Pure, so that the host tests it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -98,7 +98,8 @@ pub enum Action {
 /// How far the installation is; kept on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Boots from the disk that are over: 0 specialize, 1 the first logon, 2 the second, 3 the image is whole.
+    /// Boots from the disk that are over: 0 specialize, 1 the first logon, 2 the second, 3 the image is
+    /// whole.
     pub step: u32,
     /// Resets of `thrice` so far.
     pub more: u32,

@@ -1,5 +1,6 @@
 //! What is needed of UEFI: the console, keys, time, reset, whole disks and CDs, files. Layouts: UEFI
-//! specification 2.10, sections 4 (tables), 7 and 8 (services), 10 (device paths), 12 (console) and 13 (media).
+//! specification 2.10, sections 4 (tables), 7 and 8 (services), 10 (device paths), 12 (console) and 13
+//! (media).
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -158,7 +159,8 @@ const BLOCK_IO: Guid =
 const DEVICE_PATH: Guid =
     [0x91, 0x6E, 0x57, 0x09, 0x3F, 0x6D, 0xD2, 0x11, 0x8E, 0x39, 0x00, 0xA0, 0xC9, 0x69, 0x72, 0x3B];
 
-/// `EfiLoaderData`; `AllHandles` and `ByProtocol`; `EFI_FILE_MODE_READ`; `EfiResetCold` and `EfiResetShutdown`.
+/// `EfiLoaderData`; `AllHandles` and `ByProtocol`; `EFI_FILE_MODE_READ`; `EfiResetCold` and
+/// `EfiResetShutdown`.
 const LOADER_DATA: u32 = 2;
 const ALL_HANDLES: u32 = 0;
 const BY_PROTOCOL: u32 = 2;

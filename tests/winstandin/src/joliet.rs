@@ -1,5 +1,5 @@
-//! Reads ISO 9660 with Joliet from a CD's sectors (ECMA-119; Joliet specification 1.0): OVMF has no driver for
-//! it. Every number comes from the medium and is checked.
+//! Reads ISO 9660 with Joliet from a CD's sectors (ECMA-119; Joliet specification 1.0): OVMF has no driver
+//! for it. Every number comes from the medium and is checked.
 
 use alloc::string::String;
 use alloc::vec;

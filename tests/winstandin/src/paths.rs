@@ -1,8 +1,9 @@
 //! Which paths on the answer CD a text names: an answer file's commands, or a `.cmd` file.
 //!
-//! A path counts when `\ringwave` is the folder below a root: `%%d:\ringwave\stage.cmd`, `%cd%\ringwave\driver`,
-//! `"\ringwave\run.cmd"`. Paths on the installed disk do not (`C:\ringwave\...`, `%SystemDrive%\ringwave\...`),
-//! nor on the disk of Windows PE (`X:`). In a file of `\ringwave`, `%~dp0` is that file's folder.
+//! A path counts when `\ringwave` is the folder below a root: `%%d:\ringwave\stage.cmd`,
+//! `%cd%\ringwave\driver`, `"\ringwave\run.cmd"`. Paths on the installed disk do not (`C:\ringwave\...`,
+//! `%SystemDrive%\ringwave\...`), nor on the disk of Windows PE (`X:`). In a file of `\ringwave`, `%~dp0` is
+//! that file's folder.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,7 +33,8 @@ pub struct Named {
     pub drive_letter: bool,
 }
 
-/// The paths that `text` names, each once. `folder` is the folder of the `.cmd` file, where it stays on the CD.
+/// The paths that `text` names, each once. `folder` is the folder of the `.cmd` file, where it stays on the
+/// CD.
 pub fn named(text: &str, folder: Option<&str>) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     for line in text.lines().filter(|line| !is_remark(line)) {

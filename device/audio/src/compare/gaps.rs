@@ -58,8 +58,8 @@ pub struct Gaps {
     pub frames: u64,
     /// Frames of the first sound that are not in the second.
     pub lost: u64,
-    /// Frames of the first sound that are in the second once more: its client was told that they came too late, and
-    /// played them again. Silence that was sent may be among them.
+    /// Frames of the first sound that are in the second once more: its client was told that they came too
+    /// late, and played them again. Silence that was sent may be among them.
     pub again: u64,
 }
 

@@ -1,12 +1,12 @@
-//! What a loopback recorded, beside what was played. The recorder goes on while the player waits, and where its
-//! piece was not full there is silence (DATASHEET section 10); a recorder that is late loses whole packets of its
-//! own. Take that away, and the rest must be the same to the bit.
+//! What a loopback recorded, beside what was played. The recorder goes on while the player waits, and where
+//! its piece was not full there is silence (DATASHEET section 10); a recorder that is late loses whole
+//! packets of its own. Take that away, and the rest must be the same to the bit.
 
 use super::gaps::{Found, Frames, Gaps, begins};
 
-/// All of `sent` lies in `heard`, in order, with nothing between but silence. Between two packets of the recorder
-/// (`packet` frames each, from the beginning of `heard`) whole ones may be missing, `counted` frames at most;
-/// what was lost of the silence around can't be seen.
+/// All of `sent` lies in `heard`, in order, with nothing between but silence. Between two packets of the
+/// recorder (`packet` frames each, from the beginning of `heard`) whole ones may be missing, `counted` frames
+/// at most; what was lost of the silence around can't be seen.
 pub(super) fn looped(sent: Frames<'_>, heard: Frames<'_>, packet: u64, counted: u64) -> Found {
     let mut gaps = Gaps::default();
     let (mut from, mut at) = begin_looped(sent, heard, packet, counted);

@@ -214,8 +214,8 @@ proptest! {
 }
 
 proptest! {
-    /// Packets of the recorder that are lost are found at their places, with silence anywhere besides; what else is
-    /// wrong is a difference.
+    /// Packets of the recorder that are lost are found at their places, with silence anywhere besides; what
+    /// else is wrong is a difference.
     #[test]
     fn a_loopback_is_whole_but_for_the_packets_that_its_recorder_lost(
         frames in 60_usize..400, packet in 8_usize..30, before in 0_usize..60, after in 0_usize..60,

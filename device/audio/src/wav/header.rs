@@ -30,7 +30,8 @@ const fn speakers(channels: u32) -> u32 {
 /// name of its software (`ISFT`).
 const MADE_BY_US: &[u8] = b"LIST\x16\x00\x00\x00INFOISFT\x09\x00\x00\x00ringwave\0\0";
 const _: () = assert!(MADE_BY_US.len() == 0x16 + 8, "the length of the chunk");
-/// Where the chunk stands that becomes `ds64`: behind `RIFF`, its length and `WAVE` (EBU Tech 3306 wants it first).
+/// Where the chunk stands that becomes `ds64`: behind `RIFF`, its length and `WAVE` (EBU Tech 3306 wants it
+/// first).
 pub const DS64_AT: u64 = 12;
 /// Lengths of 64 bits: RIFF, data, frames, and an empty table.
 pub const DS64_BYTES: u32 = 28;
@@ -42,7 +43,8 @@ pub const HEADER_BYTES_MAX: u64 = 12 + 8 + DS64_BYTES as u64 + 8 + 40 + MADE_BY_
 pub struct Options {
     /// The name of this program is in it, and room for lengths of 64 bits.
     pub recording: bool,
-    /// The speakers of its channels (`KSAUDIO_SPEAKER_*`), if they are not those that so many channels usually are.
+    /// The speakers of its channels (`KSAUDIO_SPEAKER_*`), if they are not those that so many channels
+    /// usually are.
     pub speakers: Option<u32>,
 }
 

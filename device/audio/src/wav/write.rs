@@ -41,8 +41,8 @@ impl WavFile {
         Self::begin(File::create(path)?, format, Options { speakers, ..Options::default() })
     }
 
-    /// Begins it in an empty file, or a FIFO or device, for what was heard: `super::is_ours` knows it again. Beyond 4 GiB
-    /// it becomes RF64 (EBU Tech 3306); until then every reader of WAV files reads it.
+    /// Begins it in an empty file, or a FIFO or device, for what was heard: `super::is_ours` knows it again.
+    /// Beyond 4 GiB it becomes RF64 (EBU Tech 3306); until then every reader of WAV files reads it.
     pub fn begin_recording(file: File, format: StreamFormat) -> io::Result<Self> {
         Self::begin(file, format, Options { recording: true, ..Options::default() })
     }

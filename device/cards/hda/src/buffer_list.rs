@@ -1,5 +1,5 @@
-//! The buffer descriptor list: which bytes of guest memory are the cyclic buffer, and at which of its ends the
-//! guest wants to be told. HDA.md 3; specification 3.6.2.
+//! The buffer descriptor list: which bytes of guest memory are the cyclic buffer, and at which of its ends
+//! the guest wants to be told. HDA.md 3; specification 3.6.2.
 
 use ringwave_guest_memory::list::ScatterGatherList;
 

@@ -307,7 +307,8 @@ fn eight_streams_at_once_are_each_heard_or_captured_by_their_endpoint() {
     let guest = Guest::of(config, Box::new(Counting::default()));
     guest.start_up();
     let buffer = |index: u64| BUFFERS + 0x1000 * index;
-    // Descriptors, endpoints and tags have no order in common, and tags of a direction differ by their upper bits.
+    // Descriptors, endpoints and tags have no order in common, and tags of a direction differ by their upper
+    // bits.
     let endpoint = |index: u64| if index < 4 { 4 + (index + 1) % 4 } else { 7 - index };
     let tag = |index: u64| 1 + index % 4 * 4 + index / 4;
     let sounds: Vec<Vec<u8>> = ramp(8 * 3840).chunks(3840).map(<[u8]>::to_vec).collect();
@@ -487,8 +488,8 @@ fn with_amplifiers_what_is_heard_is_what_they_make_of_it() {
     assert!((96..144).all(|at| frame(at) == [1000, 1000, 1000, 0]), "{:?}", frame(96));
 }
 
-/// A stream that another endpoint hears goes through that one's amplifiers, and what has passed by then was heard
-/// where it was.
+/// A stream that another endpoint hears goes through that one's amplifiers, and what has passed by then was
+/// heard where it was.
 #[test]
 fn with_amplifiers_a_stream_that_changes_its_endpoint_changes_its_gain() {
     let tree = TreeConfig { render: 2, capture: 1, channels: 2, bits_32: true };

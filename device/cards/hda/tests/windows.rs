@@ -1,5 +1,5 @@
-//! The card before a driver that does as Windows' own is known to do: what it reads first, commands one at a time
-//! by the line, rings of whole pages, and the position by its alias. HDA.md 1 to 3.
+//! The card before a driver that does as Windows' own is known to do: what it reads first, commands one at a
+//! time by the line, rings of whole pages, and the position by its alias. HDA.md 1 to 3.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![allow(clippy::cast_possible_truncation, reason = "addresses and lengths are below 4 MiB")]
 

@@ -1,7 +1,8 @@
 //! The card behind its lock: the queues of the present client, time, trace, statistics.
 //!
 //! Threads that come here: the one that handles kicks, the one that handles the client's messages (memory,
-//! queues that stop), the engine thread and the I/O worker. None waits for a file or a log with the lock held.
+//! queues that stop), the engine thread and the I/O worker. None waits for a file or a log with the lock
+//! held.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -245,7 +246,8 @@ impl State {
         handled
     }
 
-    /// Whether the log is to say that something was not handled: once for a client, for it may come every 5 ms.
+    /// Whether the log is to say that something was not handled: once for a client, for it may come every 5
+    /// ms.
     fn tells_panic(&mut self, handled: bool) -> bool {
         !handled && !std::mem::replace(&mut self.panic_told, true)
     }
@@ -444,7 +446,8 @@ impl State {
         }
         let memory = Arc::clone(&self.memory);
         for (queue, of_capture) in [(QueueIndex::Tx, false), (QueueIndex::Rx, true)] {
-            // Of a machine that goes on the queues start one after the other: what is complete waits for its own.
+            // Of a machine that goes on the queues start one after the other: what is complete waits for its
+            // own.
             if !rings.started(queue) {
                 continue;
             }

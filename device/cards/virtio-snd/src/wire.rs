@@ -1,4 +1,5 @@
-//! Messages of the control queue as bytes: virtio 1.2, section 5.14, little-endian, and what 1.3 says clearer.
+//! Messages of the control queue as bytes: virtio 1.2, section 5.14, little-endian, and what 1.3 says
+//! clearer.
 //!
 //! Nothing here knows a queue or a stream: bytes in, [`Request`] out, and the bytes of an answer.
 

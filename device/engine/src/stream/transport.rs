@@ -2,8 +2,8 @@
 //!
 //! A card implements both traits for each of its streams. Ringwave has a snapshot of a cyclic buffer in guest
 //! memory, a mark page and registers; virtio chains of descriptors that are valid as far as they are queued;
-//! HD Audio a BDL, a list of byte ranges that may split a frame. The stream knows frames only: how they lie in
-//! bytes is the transport's.
+//! HD Audio a BDL, a list of byte ranges that may split a frame. The stream knows frames only: how they lie
+//! in bytes is the transport's.
 
 use super::counters::Counters;
 use super::validity::{Mark, Refresh, Validity};
@@ -86,9 +86,9 @@ pub trait FrontEnd: FrameTransport {
     /// must be able to see that the stream waits.
     fn announce_wait(&mut self) {}
 
-    /// A packet begins, and the client has not said that it is there. The stream looks once more before it takes
-    /// it for late: a client that says so after that look must be able to see that `count` packets are complete. By default nothing: a client that is told of no packets
-    /// sees none begin.
+    /// A packet begins, and the client has not said that it is there. The stream looks once more before it
+    /// takes it for late: a client that says so after that look must be able to see that `count` packets are
+    /// complete. By default nothing: a client that is told of no packets sees none begin.
     fn announce_packet(&mut self, _count: u32, _counters: &Counters) {}
 
     /// Something has happened.

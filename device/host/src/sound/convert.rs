@@ -260,8 +260,8 @@ impl Converter {
     }
 }
 
-/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of something with
-/// `want`.
+/// Which of `have` channels, in the order that WAVE files and Windows have, are in `channel` of something
+/// with `want`.
 fn sources(have: usize, want: u32, channel: usize) -> Vec<usize> {
     match (have, want) {
         (1, 2..) if channel < 2 => vec![0],
@@ -410,8 +410,8 @@ mod tests {
         assert_eq!(from(Samples::S16, 1, SampleFormat::S16, 2, &mono), s16(&[7, 7, -9, -9]), "mono on both");
         assert_eq!(from(Samples::S16, 2, SampleFormat::S16, 1, &stereo), s16(&[15, 10]), "the mean");
         assert_eq!(from(Samples::S16, 2, SampleFormat::S16, 2, &stereo), stereo);
-        // A device's 24 bits are in the lower three bytes, a stream's in the upper ones; what is above them in
-        // a negative sample is its sign.
+        // A device's 24 bits are in the lower three bytes, a stream's in the upper ones; what is above them
+        // in a negative sample is its sign.
         let deep = s32(&[0x12_3456, -2]);
         assert_eq!(from(Samples::S24, 1, SampleFormat::S24In32, 1, &deep), s32(&[0x1234_5600, -512]));
         let finer = s32(&[0x1234_56FF, -1]);

@@ -86,8 +86,8 @@ impl InputDevices for Host {
     }
 }
 
-/// Does `work`, which opens devices, and has its error say why. ALSA's library writes that to standard error, in
-/// lines of its own and before ours.
+/// Does `work`, which opens devices, and has its error say why. ALSA's library writes that to standard error,
+/// in lines of its own and before ours.
 fn explained<T>(work: impl FnOnce() -> Result<T, SoundError>) -> Result<T, SoundError> {
     // It stays with this thread, which forgets the text when it asks anew.
     let said = alsa::Output::local_error_handler();

@@ -1,7 +1,8 @@
-//! The queue between a device that records and a stream: what the device's callback does, and what it reports.
+//! The queue between a device that records and a stream: what the device's callback does, and what it
+//! reports.
 //!
-//! The callback's thread is not ours and must not wait: it puts bytes into a ring, and what there is no room for
-//! is lost.
+//! The callback's thread is not ours and must not wait: it puts bytes into a ring, and what there is no room
+//! for is lost.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
 //! The host's sound system as a source: `--source sound` and `sound:DEVICE`.
 //!
-//! A device takes its time to start and to stop, and whoever captures holds the card's lock. So a thread of its
-//! own (`keep`) has the device, and gives the stream no more than its end of the queue. The device records
-//! while a stream is set up for it and runs now and then; else it is closed.
+//! A device takes its time to start and to stop, and whoever captures holds the card's lock. So a thread of
+//! its own (`keep`) has the device, and gives the stream no more than its end of the queue. The device
+//! records while a stream is set up for it and runs now and then; else it is closed.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

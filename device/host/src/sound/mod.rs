@@ -1,9 +1,10 @@
 //! The host's sound system: as a sink (`--sink sound` and `sound:DEVICE`), and as a source ([`microphone`]).
 //!
 //! What a stream played goes through a queue ([`feed`]) to the callback of a device, in the device's format
-//! ([`convert`]), and the stream is given the rate of the device (`drift`). What a device records goes the same
-//! way back ([`intake`], [`recording`]). The device itself is behind [`Output`] or [`InputDevices`]: the real one needs the cargo feature `sound`, for the system library that it takes; all
-//! the rest is tested without one.
+//! ([`convert`]), and the stream is given the rate of the device (`drift`). What a device records goes the
+//! same way back ([`intake`], [`recording`]). The device itself is behind [`Output`] or [`InputDevices`]: the
+//! real one needs the cargo feature `sound`, for the system library that it takes; all the rest is tested
+//! without one.
 
 pub mod convert;
 pub mod feed;

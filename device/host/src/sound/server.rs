@@ -1,5 +1,5 @@
-//! What to do when no sound server answers: a service has no login, and so neither a server nor the folder in which
-//! one listens.
+//! What to do when no sound server answers: a service has no login, and so neither a server nor the folder in
+//! which one listens.
 
 use std::env;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The axis of time that all pictures of a sound share, in columns: however long a sound is, a picture has as many.
+//! The axis of time that all pictures of a sound share, in columns: however long a sound is, a picture has as
+//! many.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! The sound around a difference, as a WAV file in the page itself.
 //!
-//! The page stays small: all clips of a page have `BYTES_MAX` bytes of samples together. As much as fits is kept, in
-//! this order: two seconds of every channel; of the one channel that is worst; of that in 16 bits; then fewer
-//! seconds. Where something is left over, what was sent is there beside what was heard.
+//! The page stays small: all clips of a page have `BYTES_MAX` bytes of samples together. As much as fits is
+//! kept, in this order: two seconds of every channel; of the one channel that is worst; of that in 16 bits;
+//! then fewer seconds. Where something is left over, what was sent is there beside what was heard.
 
 use base64ct::{Base64, Encoding};
 use ringwave_audio::wav::{Samples, file_of};

@@ -1,5 +1,5 @@
-//! Where what was heard is not what was sent: from the judge of `compare --align`, which has a name for each kind of
-//! damage, or, where it cannot tell (a sound that repeats itself), frame by frame.
+//! Where what was heard is not what was sent: from the judge of `compare --align`, which has a name for each
+//! kind of damage, or, where it cannot tell (a sound that repeats itself), frame by frame.
 
 use ringwave_audio::compare::judge::{By, Conclusion, Finding, Judgement, Place};
 use ringwave_audio::wav::Samples;
@@ -54,8 +54,8 @@ pub struct Differences {
     pub last: f64,
     /// What is wrong all along.
     pub whole: Vec<String>,
-    /// Where the first sent frame lies in the heard sound. `None`: frames do not lie upon each other (other rates,
-    /// a drift), so that no difference can be drawn.
+    /// Where the first sent frame lies in the heard sound. `None`: frames do not lie upon each other (other
+    /// rates, a drift), so that no difference can be drawn.
     pub offset: Option<i64>,
 }
 
@@ -110,8 +110,8 @@ impl Differences {
         all
     }
 
-    /// Of sounds in which the judge finds nothing of each other, for so much is damaged: frame by frame, from where both
-    /// begin, or begin to sound.
+    /// Of sounds in which the judge finds nothing of each other, for so much is damaged: frame by frame, from
+    /// where both begin, or begin to sound.
     fn of_unrelated(sent: &Samples<'_>, heard: &Samples<'_>) -> Self {
         let sounding = offset_of_sound(sent, heard);
         let mut best = Self::frame_by_frame(sent, heard, 0);
@@ -128,8 +128,8 @@ impl Differences {
         best.differences
     }
 
-    /// Of sounds that lie upon each other and have so many gaps of silence that the judge would look for them for
-    /// minutes; it has no better name for these. `None`: these are others.
+    /// Of sounds that lie upon each other and have so many gaps of silence that the judge would look for them
+    /// for minutes; it has no better name for these. `None`: these are others.
     pub fn of_many_gaps(sent: &Samples<'_>, heard: &Samples<'_>) -> Option<Self> {
         let found = same_frames(sent, heard).then(|| Self::frame_by_frame(sent, heard, 0))?;
         let gaps = found.silent > MANY_GAPS && found.silent * 2 > found.differences.total;
@@ -387,7 +387,8 @@ fn worst(one: &[f64], other: &[f64]) -> Option<(usize, f64)> {
     all.filter(|(_, by)| *by > 0.0).max_by(|(_, one), (_, other)| one.total_cmp(other))
 }
 
-/// Of heard frames, with what was sent `offset` frames earlier; before its beginning and after its end is silence.
+/// Of heard frames, with what was sent `offset` frames earlier; before its beginning and after its end is
+/// silence.
 fn worst_of(sent: &Samples<'_>, heard: &Samples<'_>, at: u64, frames: u64, offset: i64) -> f64 {
     let channels = heard.format().channels.max(1) as usize;
     let other = levels(heard, at, frames);

@@ -34,8 +34,8 @@ impl Outcome {
     }
 }
 
-/// Of two sounds, of which the heard one has so many frames at this rate. `verdict` is what is said where nothing else
-/// can be.
+/// Of two sounds, of which the heard one has so many frames at this rate. `verdict` is what is said where
+/// nothing else can be.
 pub fn headline(
     outcome: Outcome,
     differences: &Differences,

@@ -1,8 +1,8 @@
 //! The report for people: one HTML page that needs nothing but itself. device/REPORT.md says what is on it.
 //!
-//! All text goes through maud, which escapes it; what does not are pictures (plotters escapes its own text, and is given
-//! numbers and our own words alone) and the style sheet. The page has no script, and its Content-Security-Policy allows
-//! none, and no network.
+//! All text goes through maud, which escapes it; what does not are pictures (plotters escapes its own text,
+//! and is given numbers and our own words alone) and the style sheet. The page has no script, and its
+//! Content-Security-Policy allows none, and no network.
 
 mod axis;
 mod clips;

@@ -1,5 +1,5 @@
-//! The file of a report. It is there as a whole or not at all: it is written beside its place and moved there at the
-//! end, and what was there stays until then.
+//! The file of a report. It is there as a whole or not at all: it is written beside its place and moved there
+//! at the end, and what was there stays until then.
 
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,6 @@
-//! The pictures, as SVG by plotters. All of a kind have the same margins, so that what is above something else was at
-//! the same time. Colours are those of the light page; `style.css` has the dark ones, by these very values.
+//! The pictures, as SVG by plotters. All of a kind have the same margins, so that what is above something
+//! else was at the same time. Colours are those of the light page; `style.css` has the dark ones, by these
+//! very values.
 
 use std::fmt::Write as _;
 
@@ -428,7 +429,8 @@ pub fn positions(lines: &[Line<'_>], end: f64) -> Result<String, PlotError> {
     Ok(svg)
 }
 
-/// As few of the points as say the same: pixels are whole numbers, and a point at each makes stairs of a straight line.
+/// As few of the points as say the same: pixels are whole numbers, and a point at each makes stairs of a
+/// straight line.
 fn straightened(points: &[(f64, f64)], within: f64) -> Vec<(f64, f64)> {
     let mut kept: Vec<(f64, f64)> = Vec::new();
     let mut between: Vec<(f64, f64)> = Vec::new();

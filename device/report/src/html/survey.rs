@@ -1,5 +1,5 @@
-//! What is drawn of a sound: its lowest and highest level in each column, and its spectrum. It is read once from the
-//! beginning to the end, in blocks; memory does not grow with its length.
+//! What is drawn of a sound: its lowest and highest level in each column, and its spectrum. It is read once
+//! from the beginning to the end, in blocks; memory does not grow with its length.
 
 use std::sync::Arc;
 

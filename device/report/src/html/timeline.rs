@@ -1,5 +1,6 @@
-//! What a trace shows over time, in as many bins as a picture has columns: it is read once, and memory does not grow
-//! with it. How long it is is known at its end only: the bins become twice as wide whenever it goes beyond them.
+//! What a trace shows over time, in as many bins as a picture has columns: it is read once, and memory does
+//! not grow with it. How long it is is known at its end only: the bins become twice as wide whenever it goes
+//! beyond them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! What `ringwave serve` and a machine want of this host: KVM, a place for sockets, memory files, priority, sound,
-//! the sandbox.
+//! What `ringwave serve` and a machine want of this host: KVM, a place for sockets, memory files, priority,
+//! sound, the sandbox.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -15,7 +15,8 @@ use crate::cli::findings::Finding;
 /// Bytes of a socket's path, with its end (`sockaddr_un`).
 const SOCKET_PATH_BYTES_MAX: usize = 108;
 
-/// Without KVM a machine is emulated: ten times slower, and late for its sound. `processors` is /proc/cpuinfo.
+/// Without KVM a machine is emulated: ten times slower, and late for its sound. `processors` is
+/// /proc/cpuinfo.
 pub fn kvm(device: &Path, processors: &Path) -> Finding {
     let next = "machines are emulated (TCG): take --clock lockstep, or scaled:0.25 for hda, so that slow ones play without a gap; or";
     match OpenOptions::new().read(true).write(true).open(device) {
@@ -67,7 +68,8 @@ pub fn socket(path: &Path) -> Finding {
     }
 }
 
-/// Whether somebody listens at the socket. Not asked by a connection, which would start a card that waits for one.
+/// Whether somebody listens at the socket. Not asked by a connection, which would start a card that waits for
+/// one.
 fn is_listened_at(path: &Path) -> bool {
     const LISTENS: &str = "00010000";
     // A socket is listed by the path that it was bound to, which may be a relative one.

@@ -1,5 +1,5 @@
-//! Machines that run, or wait: whether a card in them can reach their memory. It is the mistake that everybody makes
-//! once: without shared memory QEMU starts, and the card plays nothing but silence.
+//! Machines that run, or wait: whether a card in them can reach their memory. It is the mistake that
+//! everybody makes once: without shared memory QEMU starts, and the card plays nothing but silence.
 
 use std::path::Path;
 
@@ -40,8 +40,8 @@ fn is_qemu(arguments: &[String]) -> bool {
     let name = |argument: &String| argument.rsplit('/').next().unwrap_or_default().to_owned();
     let first = arguments.first().map(name).unwrap_or_default();
     let is_loader = first.starts_with("ld-") || first == "ld.so";
-    // Proxmox VE and older Debians start it as kvm. Behind a loader it is not the first word; behind others, like timeout,
-    // it is a process of its own.
+    // Proxmox VE and older Debians start it as kvm. Behind a loader it is not the first word; behind others,
+    // like timeout, it is a process of its own.
     first == "kvm"
         || first.starts_with("qemu-")
         || is_loader && arguments.iter().take(6).any(|argument| name(argument).starts_with("qemu-"))

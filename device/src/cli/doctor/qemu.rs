@@ -1,4 +1,5 @@
-//! The QEMU that is to run machines: its version, and whether it has the devices that cards are plugged in with.
+//! The QEMU that is to run machines: its version, and whether it has the devices that cards are plugged in
+//! with.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! A driver of the HD Audio card, over the client side of vfio-user: one speaker, one microphone, 48 kHz, 16 bits,
-//! stereo.
+//! A driver of the HD Audio card, over the client side of vfio-user: one speaker, one microphone, 48 kHz, 16
+//! bits, stereo.
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -28,8 +28,9 @@ pub fn prepare(driver: &mut Driver, stream: u32) {
     assert_eq!(driver.pcm(PREPARE, stream), OK);
 }
 
-/// Plays all of it with four periods in flight; `pause` before each is queued again. Gives the longest time from
-/// before a message was sent until the card had taken the next one: what the card has seen of it is less.
+/// Plays all of it with four periods in flight; `pause` before each is queued again. Gives the longest time
+/// from before a message was sent until the card had taken the next one: what the card has seen of it is
+/// less.
 pub fn play(driver: &mut Driver, sound: &[u8], cut: usize, mut pause: impl FnMut(usize)) -> Duration {
     let mut periods = sound.chunks(PERIOD_BYTES).enumerate();
     let mut heads = VecDeque::new();

@@ -1,9 +1,9 @@
 //! CPU time of the card: engine thread and I/O worker, nothing else in the process does anything.
 //!
-//! A guest of the Ringwave card marks everything that will be played at the start, or nothing, and an HD Audio
-//! guest never does anything; of a virtio guest, which has to go on with messages, only what the card does
-//! when it is kicked is counted. The streams start one after the other, spread over a packet: the worst case, for no two of their ends can be
-//! handled in one wake.
+//! A guest of the Ringwave card marks everything that will be played at the start, or nothing, and an HD
+//! Audio guest never does anything; of a virtio guest, which has to go on with messages, only what the card
+//! does when it is kicked is counted. The streams start one after the other, spread over a packet: the worst
+//! case, for no two of their ends can be handled in one wake.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -4,8 +4,8 @@
 //! on a processor, but QEMU's TCG with one processor makes plain accesses of those, and a mark is lost once
 //! in a long while.
 //!
-//! A virtqueue has fences too: a store of an index, MFENCE, and 16-bit loads (virtio 1.2, 2.7.13.3). Those are
-//! known by such a load; that it is the right one is not looked at.
+//! A virtqueue has fences too: a store of an index, MFENCE, and 16-bit loads (virtio 1.2, 2.7.13.3). Those
+//! are known by such a load; that it is the right one is not looked at.
 use super::code::each;
 use super::image::Image;
 use iced_x86::{Code, FlowControl, Instruction, MemorySize, Mnemonic, OpKind};

@@ -1,5 +1,6 @@
-//! From DriverEntry to registered filters without `unsafe`, for a driver that leaves PnP and power to PortCls:
-//! [`audio_driver!`](crate::audio_driver) makes the entry points, [`StartingDevice`] registers filters.
+//! From DriverEntry to registered filters without `unsafe`, for a driver that leaves PnP and power to
+//! PortCls: [`audio_driver!`](crate::audio_driver) makes the entry points, [`StartingDevice`] registers
+//! filters.
 //!
 //! PortCls takes subdevices and connections away with the device, as under Microsoft's samples. A driver that
 //! hooks PnP requests or keeps its adapter in the device extension writes its entry points itself.
@@ -45,8 +46,9 @@ impl StartingDevice<'_> {
         &self.resources
     }
 
-    /// Makes a port of a class ([`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) ...), binds it to a miniport
-    /// and registers it under the name that the INF has for it, a NUL-terminated constant ([`nt::wide!`]).
+    /// Makes a port of a class ([`CLSID_PortWaveRT`](crate::guid::CLSID_PortWaveRT) ...), binds it to a
+    /// miniport and registers it under the name that the INF has for it, a NUL-terminated constant
+    /// ([`nt::wide!`]).
     ///
     /// # Errors
     /// Those of PcNewPort, IPort::Init and the miniport's Init, PcRegisterSubdevice.
@@ -77,8 +79,8 @@ impl StartingDevice<'_> {
 }
 
 /// The entry points of a driver: DriverEntry, which Windows finds, AddDevice and StartDevice, which PortCls
-/// calls. `start` is a function from [`&StartingDevice`](StartingDevice) to [`NtResult`]; `filters` is how many
-/// it registers at most.
+/// calls. `start` is a function from [`&StartingDevice`](StartingDevice) to [`NtResult`]; `filters` is how
+/// many it registers at most.
 ///
 /// ```ignore
 /// portcls_sys::audio_driver! { start: start, filters: 2 }

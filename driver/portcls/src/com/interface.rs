@@ -101,8 +101,8 @@ pub struct InterfaceLayout {
 /// Where two arguments are one thing to the implementor (a place and its room), the row says how its method
 /// takes them: `taken (pin: u32 = pin, modes: OutModes<'_> = ...)`. A caller gives them one by one.
 ///
-/// What no implementor may do by itself is `served by` a function, which gets the object and the arguments: there is no
-/// method of it in the trait.
+/// What no implementor may do by itself is `served by` a function, which gets the object and the arguments:
+/// there is no method of it in the trait.
 ///
 /// A row's return is `void`, a type, or `status`: NTSTATUS in the table, [`NtResult`](nt::NtResult) in Rust.
 macro_rules! interface {

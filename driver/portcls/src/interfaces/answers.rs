@@ -87,8 +87,8 @@ impl<'a> OutModes<'a> {
     /// Answers with the modes of the pin.
     ///
     /// # Errors
-    /// `STATUS_BUFFER_TOO_SMALL` if they do not fit (their count is told), `STATUS_INVALID_PARAMETER` if there
-    /// is no place for the count.
+    /// `STATUS_BUFFER_TOO_SMALL` if they do not fit (their count is told), `STATUS_INVALID_PARAMETER` if
+    /// there is no place for the count.
     pub fn write(mut self, modes: &[GUID]) -> NtResult {
         let room = self.count.get().ok_or(STATUS_INVALID_PARAMETER)?;
         let there = u32::try_from(modes.len()).map_err(|_| STATUS_INVALID_PARAMETER)?;
@@ -126,8 +126,8 @@ impl<'a> OutPinName<'a> {
     /// As a port hands it over.
     ///
     /// # Safety
-    /// `irp` is NULL or the request of a property, alive and not completed while this lives; `place` is NULL or
-    /// as long as its stack location says, and nobody else uses it meanwhile.
+    /// `irp` is NULL or the request of a property, alive and not completed while this lives; `place` is NULL
+    /// or as long as its stack location says, and nobody else uses it meanwhile.
     pub(crate) unsafe fn from_raw(irp: *mut IRP, place: *mut c_void) -> Self {
         // SAFETY: by contract.
         let location = unsafe { IoGetCurrentIrpStackLocation(irp) };
@@ -151,8 +151,8 @@ impl<'a> OutPinName<'a> {
     /// Answers with a name, to which it adds the NUL.
     ///
     /// # Errors
-    /// `STATUS_BUFFER_OVERFLOW` if only the length is asked for, `STATUS_BUFFER_TOO_SMALL` if the name does not
-    /// fit (the length is told in both cases), `STATUS_INVALID_PARAMETER` without a request.
+    /// `STATUS_BUFFER_OVERFLOW` if only the length is asked for, `STATUS_BUFFER_TOO_SMALL` if the name does
+    /// not fit (the length is told in both cases), `STATUS_INVALID_PARAMETER` without a request.
     pub fn write(self, name: &[u16]) -> NtResult {
         let bytes = name.len().saturating_add(1).saturating_mul(size_of::<u16>());
         let written = NonNull::new(self.written).ok_or(STATUS_INVALID_PARAMETER)?;

@@ -43,8 +43,8 @@ impl Ringwave {
         }
     }
 
-    /// Stores the mark, if the card is there. Not inlined: `ringwave-catalog check-pe` looks for the store, the
-    /// fence and the load in the image.
+    /// Stores the mark, if the card is there. Not inlined: `ringwave-catalog check-pe` looks for the store,
+    /// the fence and the load in the image.
     #[inline(never)]
     fn store_mark(&self, stream: u32, packet: u32, clock: u64) -> Stored {
         let (Some(from), Some(to)) = (pages::status_page(stream), pages::mark_page(stream)) else {

@@ -18,12 +18,12 @@
 //! # Where sound is submitted
 //! A message goes to the device from three places: RUN and SetWritePacket (PASSIVE_LEVEL), and the DPC, when
 //! messages have come back. The device's completions are the clock of a stream that runs; the adapter's timer
-//! only has the DPC look when a packet ends without one ([`Card::next_look`](super::Card::next_look)).
-//! Each takes the spin lock of the queue, moves what is due (memory alone), gives the lock back, and then
-//! rings the doorbell. That is a register: an access to another process, which may take as long as it likes,
-//! so no lock may be held for it (rule `register-under-lock` of tests/ntguest; 25 microseconds, says
-//! "Introduction to Spin Locks"). Two processors may ring for one another, which does no harm: a doorbell says
-//! "look", not what.
+//! only has the DPC look when a packet ends without one ([`Card::next_look`](super::Card::next_look)). Each
+//! takes the spin lock of the queue, moves what is due (memory alone), gives the lock back, and then rings
+//! the doorbell. That is a register: an access to another process, which may take as long as it likes, so no
+//! lock may be held for it (rule `register-under-lock` of tests/ntguest; 25 microseconds, says "Introduction
+//! to Spin Locks"). Two processors may ring for one another, which does no harm: a doorbell says "look", not
+//! what.
 //!
 //! What a lock would have done else, that no doorbell is rung in D3 or after the mapping is gone, a
 //! [`Gate`] does: it is shut before, and that waits for whoever is at it. The service routine of a line goes
@@ -32,8 +32,8 @@
 //!
 //! # A device that is wrong
 //! One that does not answer a request in its time, gives back what it was not given, or answers with ones, is
-//! gone from then on: the log names why, once; every method fails softly, nothing waits again. One that is not
-//! there when power comes back (ones) is only absent: it is looked for again at the next D0.
+//! gone from then on: the log names why, once; every method fails softly, nothing waits again. One that is
+//! not there when power comes back (ones) is only absent: it is looked for again at the next D0.
 //!
 //! What becomes of the memory that it has then:
 //!
@@ -44,8 +44,8 @@
 //! | is silent, and says DEVICE_NEEDS_RESET | kept for ever. That is how QEMU's own card ends, and it writes the status of messages that it has even after a reset |
 //! | does not come out of reset, or was caught in breaking the specification: kept messages over RELEASE, gave back what it had not | kept for ever: its word is worth nothing |
 //!
-//! What is gone is never set up again: QEMU aborts at DRIVER_OK, or at a read of the configuration, of a vhost-user
-//! device whose process is dead.
+//! What is gone is never set up again: QEMU aborts at DRIVER_OK, or at a read of the configuration, of a
+//! vhost-user device whose process is dead.
 
 use alloc::boxed::Box;
 use core::mem::ManuallyDrop;
@@ -92,8 +92,8 @@ pub const LIMIT_MS: u64 = 2000;
 /// How long one that works may take to answer a request, or to give back the messages of a stream that was
 /// released. Linux allows 1000 for the one and for the other. It is a limit of each, and a SetState has up to
 /// three (STOP, RELEASE, the messages): one that stays silent ends it with the first, one that is slow could
-/// take 2.1 s. Driver Verifier has a limit for SetState that it does not name (PcTimedWaveRtStreamSetState): a
-/// second, for all that we know.
+/// take 2.1 s. Driver Verifier has a limit for SetState that it does not name (PcTimedWaveRtStreamSetState):
+/// a second, for all that we know.
 const WORKING_LIMIT_MS: u64 = 700;
 /// How long one that was silent may take to come out of reset.
 const SILENT_RESET_MS: u64 = 100;

@@ -12,18 +12,19 @@
 //! the stream's own, with the indirect table if there is one. Nothing is copied.
 //!
 //! **What may be posted.** A client that marks packets: what it has marked. One that does not: a fixed depth
-//! ahead of what was completed, so never more than that ahead of the position; it is posted when a piece comes
-//! back, never earlier. A recording: the packet that is being recorded, and for the last of its pieces one of
-//! the next; in lockstep as much as was taken.
+//! ahead of what was completed, so never more than that ahead of the position; it is posted when a piece
+//! comes back, never earlier. A recording: the packet that is being recorded, and for the last of its pieces
+//! one of the next; in lockstep as much as was taken.
 //!
 //! **When a packet is played.** A message that came back was read by the device, not heard: QEMU's card reads
 //! 20 ms at once when it begins. So to a client that marks a packet counts as played at the moment that the
-//! line ([`super::line`]) gives for its end, which is at most a packet behind what came back. Where no message
-//! comes back at that moment, the adapter's timer has the DPC look ([`PcmStream::next_look`]).
+//! line ([`super::line`]) gives for its end, which is at most a packet behind what came back. Where no
+//! message comes back at that moment, the adapter's timer has the DPC look ([`PcmStream::next_look`]).
 //!
 //! **A client that is late.** The device has nothing then, and plays silence. Time goes on, and the position of
-//! a client that marks goes past what the device has: packets that were not marked count as played when theirs is
-//! over, and what is marked too late is played from the piece on that it is the time of. What a client has passed over with a later mark is silence too, in a message.
+//! a client that marks goes past what the device has: packets that were not marked count as played when
+//! theirs is over, and what is marked too late is played from the piece on that it is the time of. What a
+//! client has passed over with a later mark is silence too, in a message.
 //!
 //! **In lockstep** it is another thing: a packet is played when it came back, and a client that is late is
 //! waited for ([`Status::stalled_on`]): what is marked later is played later, and nothing is lost.
@@ -31,11 +32,11 @@
 //! **What D3 cuts.** The device is stopped when the client's stream is paused, in the midst of a message, and
 //! then reset. Of a recording the driver knows how much of it there is: the message comes back with that many
 //! bytes (`used.len`), if the device says so (ours; QEMU's says none, and that part is recorded anew). Of a
-//! message that was being played nothing says how much was heard: not its status, not `used.len`. The
-//! stream goes on at the position that was frozen, which is what the client was told, too. That is exact where a
-//! message ended, and between two of them as exact as the line of the position: what lies between the moment of
-//! the estimate and the one in which the device took STOP is heard twice, and where the estimate was ahead of
-//! the device as much is lost.
+//! message that was being played nothing says how much was heard: not its status, not `used.len`. The stream
+//! goes on at the position that was frozen, which is what the client was told, too. That is exact where a
+//! message ended, and between two of them as exact as the line of the position: what lies between the moment
+//! of the estimate and the one in which the device took STOP is heard twice, and where the estimate was ahead
+//! of the device as much is lost.
 //!
 //! *latency_bytes* of the status means four things in the field (what is queued, what was in this message, 0
 //! ...), and is not looked at.
@@ -64,8 +65,8 @@ const DESCRIPTORS_MAX: usize = 72;
 /// Where the parts of a message are in its own memory.
 const STATUS_AT: usize = 8;
 const TABLE_AT: usize = 16;
-/// Messages of a recording that come back later than by so many milliseconds say that the device stood still; those
-/// that are less late, that the guest did.
+/// Messages of a recording that come back later than by so many milliseconds say that the device stood still;
+/// those that are less late, that the guest did.
 const STALL_MS: u64 = 100;
 /// How the memory of a stream's silence is counted.
 const SILENCE_BYTES: u32 = 4096;
@@ -211,8 +212,8 @@ impl PcmStream {
         let piece_bytes = piece.checked_mul(geometry.frame_bytes).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
         let frames = geometry.packet_frames().saturating_mul(geometry.packets);
         let count = frames.checked_div(piece).unwrap_or(1).saturating_add(1).clamp(2, MESSAGES_MAX);
-        // Each page of the piece, those that it and what is behind a passed-over packet begin in, one at the wrap, and
-        // what that packet's silence and the end's take.
+        // Each page of the piece, those that it and what is behind a passed-over packet begin in, one at the
+        // wrap, and what that packet's silence and the end's take.
         let pages = piece_bytes.div_ceil(SILENCE_BYTES).saturating_mul(2).saturating_add(6);
         let descriptors = usize::try_from(pages).unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
         let message_bytes = descriptors.saturating_mul(DESCRIPTOR_BYTES).saturating_add(TABLE_AT);
@@ -273,8 +274,8 @@ impl PcmStream {
         self.runs = true;
     }
 
-    /// A stream that was started behind packets knows no moment of theirs: until one ends in its time, the last ended
-    /// as if the stream had come up to where it stands.
+    /// A stream that was started behind packets knows no moment of theirs: until one ends in its time, the
+    /// last ended as if the stream had come up to where it stands.
     fn time_last_packet(&mut self, now: u64) {
         let end = self.packet_begin(self.told);
         if end > 0 && end == self.packet_begin(self.started) {
@@ -329,8 +330,8 @@ impl PcmStream {
         dry && self.line.at(now) >= self.posted
     }
 
-    /// The counter has gone back, as it does in virtual machines that are moved: what was noted of it goes back
-    /// with it, so that no time passes, and none passes twice.
+    /// The counter has gone back, as it does in virtual machines that are moved: what was noted of it goes
+    /// back with it, so that no time passes, and none passes twice.
     fn see(&mut self, now: u64) {
         let back = self.seen.saturating_sub(now);
         self.line.clock = self.line.clock.saturating_sub(back);
@@ -487,8 +488,8 @@ impl PcmStream {
         }
     }
 
-    /// The data of the piece at `posted`: the buffer's own memory; silence where a packet was passed over, and
-    /// behind the end of the stream.
+    /// The data of the piece at `posted`: the buffer's own memory; silence where a packet was passed over,
+    /// and behind the end of the stream.
     fn describe(&self, cut: &Cut, chain: &mut Chain) -> bool {
         let begin = self.posted;
         let end = self.piece_end(cut);
@@ -573,8 +574,9 @@ impl PcmStream {
         self.cut.as_ref().map_or(0, |cut| cut.geometry.packet_of(frame))
     }
 
-    /// How far the position may be, unless a client is late: not past what the device has, and not past the end of the packet that it
-    /// is in, which is complete when its last piece comes back. A recording is there when it comes back.
+    /// How far the position may be, unless a client is late: not past what the device has, and not past the
+    /// end of the packet that it is in, which is complete when its last piece comes back. A recording is
+    /// there when it comes back.
     fn limit(&self) -> u64 {
         let Some(cut) = &self.cut else { return 0 };
         if self.captures {
@@ -586,9 +588,9 @@ impl PcmStream {
         self.posted.min(self.packet_end(self.completed))
     }
 
-    /// How far the line may be when a message comes back. Of a recording it may be ahead of what the device had,
-    /// which the position is not: with a message that only the guest was late for, the packet in it would be
-    /// told to have begun as much too late, and the next one too soon after it.
+    /// How far the line may be when a message comes back. Of a recording it may be ahead of what the device
+    /// had, which the position is not: with a message that only the guest was late for, the packet in it
+    /// would be told to have begun as much too late, and the next one too soon after it.
     fn line_limit(&self, now: u64) -> u64 {
         let stall = u64::from(self.line.rate).saturating_mul(STALL_MS) / 1000;
         if self.captures && self.line.at(now) <= self.limit().saturating_add(stall) {

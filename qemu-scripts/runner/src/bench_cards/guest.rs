@@ -105,8 +105,8 @@ impl Guest {
         self.cards.iter().map(Card::process_id).collect()
     }
 
-    /// Accesses of the guest to the registers of its cards while a stream ran, so far: each is an exit. `None` for
-    /// cards that have no such registers of their own.
+    /// Accesses of the guest to the registers of its cards while a stream ran, so far: each is an exit.
+    /// `None` for cards that have no such registers of their own.
     ///
     /// # Errors
     /// [`Error::Failed`] if a card does not tell.
@@ -122,8 +122,8 @@ impl Guest {
         Ok(Some(sum))
     }
 
-    /// Gives an order, does `meanwhile` once the guest has begun, and waits for what it says at the end. `Ok(Err)`:
-    /// the guest cannot.
+    /// Gives an order, does `meanwhile` once the guest has begun, and waits for what it says at the end.
+    /// `Ok(Err)`: the guest cannot.
     ///
     /// # Errors
     /// [`Error::Failed`] if it does not answer; what `meanwhile` says.

@@ -15,8 +15,8 @@ use ringwave_runner::{
 /// Plays a WAV file in a Linux guest with the kernel's own driver and aplay, and says whether every bit
 /// arrived.
 ///
-/// Exit code: 0 bit-exact (virtio in real time: but for silence around and in the sound), every step done and nothing
-/// in the kernel's log; 1 not; 2 bad input.
+/// Exit code: 0 bit-exact (virtio in real time: but for silence around and in the sound), every step done and
+/// nothing in the kernel's log; 1 not; 2 bad input.
 #[derive(Parser)]
 #[command(name = "linux", version, max_term_width = 120)]
 struct Arguments {
@@ -28,8 +28,8 @@ struct Arguments {
     /// The card.
     #[arg(long, value_enum, default_value_t = CardKind::Virtio)]
     card: CardKind,
-    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast); lockstep
-    /// unless given, with HD Audio scaled:0.25.
+    /// Whether the card waits for a guest that is late, or its time goes on (scaled: X times as fast);
+    /// lockstep unless given, with HD Audio scaled:0.25.
     #[arg(long, value_name = "lockstep|realtime|scaled:X")]
     clock: Option<Clock>,
     /// A parameter of the card's driver, as `single_cmd=1`; once for each.
@@ -50,7 +50,8 @@ struct Arguments {
     /// Write a JUnit report of the verdicts, for CI servers.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen to, and what happened when
+    /// Write a page for a browser: what was sent and heard, each difference marked, the first ten to listen
+    /// to, and what happened when
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }

@@ -26,7 +26,8 @@ struct Arguments {
     /// interfaces are compared.
     #[arg(long, value_name = "FILE")]
     inf: Option<PathBuf>,
-    /// The driver's device: `ringwave`, `none` (a driver without hardware), or what QEMU takes behind -device (audiodev=snd goes to a WAV file).
+    /// The driver's device: `ringwave`, `none` (a driver without hardware), or what QEMU takes behind -device
+    /// (audiodev=snd goes to a WAV file).
     #[arg(long, default_value = "ringwave", value_name = "DEVICE")]
     device: String,
     /// What the audiodev `snd` of a device of QEMU's is: `none`, or `wav` and its properties.
@@ -52,8 +53,8 @@ struct Arguments {
     /// The rules that are harsher than Windows, too.
     #[arg(long)]
     harsh: bool,
-    /// Before the client comes, every call of the driver that can fail fails once, with each of its documented
-    /// errors: in the start, in streams, around D3 and in removal. The figures say how many.
+    /// Before the client comes, every call of the driver that can fail fails once, with each of its
+    /// documented errors: in the start, in streams, around D3 and in removal. The figures say how many.
     #[arg(long)]
     failing_calls: bool,
     /// A line for ntguest.cfg (tests/ntguest/README.md lists them), for example `msi=0` or `fail_pool=7`.
@@ -62,9 +63,9 @@ struct Arguments {
     /// The guest's processors: on several of them service routines, DPCs and threads run at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4))]
     cpus: u32,
-    /// Where the guest's time comes from: `host`, or `instructions` (QEMU's -icount): processors, one at a time, and
-    /// QEMU's devices go by one count, so that a busy host is hardly late. Not for a device in another process, as
-    /// `ringwave`, which goes by the host's clock.
+    /// Where the guest's time comes from: `host`, or `instructions` (QEMU's -icount): processors, one at a
+    /// time, and QEMU's devices go by one count, so that a busy host is hardly late. Not for a device in
+    /// another process, as `ringwave`, which goes by the host's clock.
     #[arg(long, value_enum, value_name = "CLOCK", default_value_t)]
     time: GuestTime,
     /// How long the guest may take, in seconds.

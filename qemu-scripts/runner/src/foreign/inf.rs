@@ -27,8 +27,8 @@ pub struct Facts {
     pub pci: Vec<PciId>,
     /// DWORD values of the driver's key and of its service's `Parameters`, the first of each name.
     pub values: Vec<(String, u32)>,
-    /// How many messages the device may get: `MessageNumberLimit` if `MSISupported` is 1, else 0; `None` without an
-    /// INF that has a PCI function.
+    /// How many messages the device may get: `MessageNumberLimit` if `MSISupported` is 1, else 0; `None`
+    /// without an INF that has a PCI function.
     pub messages: Option<u32>,
     /// Reference strings of its interfaces, each once.
     pub interfaces: Vec<String>,

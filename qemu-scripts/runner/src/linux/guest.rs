@@ -51,8 +51,8 @@ pub fn existing_path(variable: &str) -> Result<PathBuf, Error> {
     })
 }
 
-/// The start of the guest's archive: its first process, its modules, those of HD Audio too if `hda`, and its steps
-/// in the shell of `init.sh`.
+/// The start of the guest's archive: its first process, its modules, those of HD Audio too if `hda`, and its
+/// steps in the shell of `init.sh`.
 ///
 /// # Errors
 /// [`Error::Failed`] if a module can't be read.
@@ -76,8 +76,8 @@ pub fn write(archive: Initramfs, folder: &Path) -> Result<(), Error> {
     fs::write(&path, archive.finish()).map_err(|e| Error::file("write", &path, &e))
 }
 
-/// QEMU's arguments for UEFI firmware (`RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`), with a store of variables in
-/// `folder`.
+/// QEMU's arguments for UEFI firmware (`RINGWAVE_OVMF_CODE`, `RINGWAVE_OVMF_VARS`), with a store of variables
+/// in `folder`.
 ///
 /// # Errors
 /// [`Error::BadInput`] if it is not set up; [`Error::Failed`] if the store can't be written.

@@ -1,5 +1,5 @@
-//! The cards that Linux has a driver for: how `ringwave serve` and QEMU are told, what the driver takes, and how
-//! its players are best asked.
+//! The cards that Linux has a driver for: how `ringwave serve` and QEMU are told, what the driver takes, and
+//! how its players are best asked.
 
 use std::path::Path;
 
@@ -18,8 +18,8 @@ pub enum GuestCard {
     Hda,
 }
 
-/// How long a period is on the guest's clock. A driver that is late by half of it takes the interrupt for a wrong one
-/// and says so ("IRQ timing workaround"); without KVM, on a busy host, a guest is late by 100 ms.
+/// How long a period is on the guest's clock. A driver that is late by half of it takes the interrupt for a
+/// wrong one and says so ("IRQ timing workaround"); without KVM, on a busy host, a guest is late by 100 ms.
 const PERIOD_MS: f64 = 400.0;
 /// Fewest periods of a buffer.
 const PERIODS_MIN: f64 = 8.0;
@@ -33,8 +33,8 @@ impl GuestCard {
         }
     }
 
-    /// The clock of a run that names none. HD Audio cannot wait: at a quarter of the speed a guest without KVM is
-    /// in time.
+    /// The clock of a run that names none. HD Audio cannot wait: at a quarter of the speed a guest without
+    /// KVM is in time.
     pub fn default_clock(self) -> Clock {
         match self {
             Self::Virtio => Clock::LOCKSTEP,
@@ -85,9 +85,9 @@ impl GuestCard {
         }
     }
 
-    /// How the song goes into the guest: 8 bits as they lie in the file, where the card has them; 24 bits lie in 3
-    /// bytes for virtio-snd (in 4 they have another end of the word there), and in the upper end of 4 for HD Audio,
-    /// which are 32 bits for ALSA.
+    /// How the song goes into the guest: 8 bits as they lie in the file, where the card has them; 24 bits lie
+    /// in 3 bytes for virtio-snd (in 4 they have another end of the word there), and in the upper end of 4
+    /// for HD Audio, which are 32 bits for ALSA.
     pub fn guest_sample(self, song: &Input) -> SampleFormat {
         match (self, song.sound.format.sample) {
             (Self::Virtio, SampleFormat::S16) if song.stored == SampleFormat::U8 => SampleFormat::U8,
@@ -97,7 +97,8 @@ impl GuestCard {
         }
     }
 
-    /// Options of aplay and arecord for a song of this format. The kernel gives a player up when it waits longer than
+    /// Options of aplay and arecord for a song of this format. The kernel gives a player up when it waits
+    /// longer than
     /// 1.1 of its buffer for a period, so with a slow clock a buffer has many.
     pub fn player_options(self, clock: Clock, format: StreamFormat) -> String {
         if self == Self::Virtio {

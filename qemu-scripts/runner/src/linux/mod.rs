@@ -362,9 +362,9 @@ pub fn kernel_log(said: &str) -> Vec<String> {
     lines.filter(|line| !is_usual(line)).map(str::to_owned).collect()
 }
 
-/// Whether a line of the kernel's log is in every run: its measuring of its clock, which a busy host makes; what
-/// an HD Audio codec has, and the jacks that become input devices; a card that was plugged in, whose memory no
-/// firmware has enabled.
+/// Whether a line of the kernel's log is in every run: its measuring of its clock, which a busy host makes;
+/// what an HD Audio codec has, and the jacks that become input devices; a card that was plugged in, whose
+/// memory no firmware has enabled.
 fn is_usual(line: &str) -> bool {
     let pins = line.split_once("snd_hda_codec_generic hdaudioC0D0: ").map(|(_, text)| text);
     line.contains("calibrate_delay_direct")

@@ -1,8 +1,8 @@
 //! The answer file: what Windows Setup is told instead of a person. WINDOWS.md, 1.
 //!
-//! Sources: Microsoft's *Unattended Windows Setup Reference*, as far as it was read (`answer_tests.rs` says which
-//! pages), and the answer files of two public projects that install Windows in CI. No component is here that is
-//! not needed: one that an image does not have stops Setup.
+//! Sources: Microsoft's *Unattended Windows Setup Reference*, as far as it was read (`answer_tests.rs` says
+//! which pages), and the answer files of two public projects that install Windows in CI. No component is here
+//! that is not needed: one that an image does not have stops Setup.
 
 use std::fmt::Write as _;
 
@@ -16,8 +16,8 @@ pub const ACCOUNT: &str = "ringwave";
 /// Its password. The image is a test machine without a network; a server wants four kinds of characters.
 pub const PASSWORD: &str = "Ringwave-1";
 
-/// Finds the answer CD, whatever its letter is, and runs one of its files. `%d` is no environment variable, so
-/// that what expands those leaves it alone (*doubt*: not seen in Setup itself).
+/// Finds the answer CD, whatever its letter is, and runs one of its files. `%d` is no environment variable,
+/// so that what expands those leaves it alone (*doubt*: not seen in Setup itself).
 fn on_the_cd(file_and_arguments: &str) -> String {
     let drives = "D E F G H I J K L M N O P Q R S T U V W Y Z";
     format!(
@@ -94,7 +94,8 @@ fn windows_pe(xml: &mut Writer, family: Family, edition: &Edition, options: &Opt
     });
 }
 
-/// GPT with an EFI system partition, as UEFI needs it, and one for Windows. No recovery partition is asked for.
+/// GPT with an EFI system partition, as UEFI needs it, and one for Windows. No recovery partition is asked
+/// for.
 fn disk(xml: &mut Writer) {
     xml.element("DiskConfiguration", |xml| {
         xml.list_item("Disk", |xml| {

@@ -1,5 +1,5 @@
-//! The answer file against a table of components: each in its passes, each setting under its parent, each value
-//! within its bounds.
+//! The answer file against a table of components: each in its passes, each setting under its parent, each
+//! value within its bounds.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use roxmltree::{Document, Node};
@@ -8,9 +8,9 @@ use super::*;
 
 const NAMESPACE: &str = "urn:schemas-microsoft-com:unattend";
 
-/// A component, its passes of those used here, and its settings: paths below it. *Read*: from Microsoft's pages
-/// of the *Unattended Windows Setup Reference* ("Valid configuration passes"). The rest is what two public
-/// projects install with; no page of it was found.
+/// A component, its passes of those used here, and its settings: paths below it. *Read*: from Microsoft's
+/// pages of the *Unattended Windows Setup Reference* ("Valid configuration passes"). The rest is what two
+/// public projects install with; no page of it was found.
 const RULES: &[(&str, &[&str], &[&str])] = &[
     // Read, whole: in no other pass.
     (

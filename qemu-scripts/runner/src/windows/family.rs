@@ -73,8 +73,8 @@ impl Family {
     }
 }
 
-/// The image that `wanted` names: by its name, the name that Setup shows, or its edition id; without a name the
-/// only one that will do.
+/// The image that `wanted` names: by its name, the name that Setup shows, or its edition id; without a name
+/// the only one that will do.
 ///
 /// # Errors
 /// [`Error::BadInput`] in one line, with what there is.

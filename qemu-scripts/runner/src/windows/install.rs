@@ -19,7 +19,8 @@ const KEY_EVERY: Duration = Duration::from_millis(250);
 /// Lines of the log in a message.
 const LOG_LINES: usize = 12;
 
-/// Installs from `iso` and `answer` onto a new image at `out`, a disk of so many GiB. The machine has this firmware.
+/// Installs from `iso` and `answer` onto a new image at `out`, a disk of so many GiB. The machine has this
+/// firmware.
 ///
 /// # Errors
 /// [`Error::Failed`] with the reason, and the folder that keeps log, screen and disk.

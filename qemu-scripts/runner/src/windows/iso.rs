@@ -1,4 +1,5 @@
-//! Microsoft's ISO, read through 7-Zip: its files are in a UDF tree, which most programs that read ISOs do not see.
+//! Microsoft's ISO, read through 7-Zip: its files are in a UDF tree, which most programs that read ISOs do
+//! not see.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -167,8 +167,8 @@ impl Machine {
         Ok(command)
     }
 
-    /// With KVM what QEMU's documents advise for Windows, and `hv-crash`, which tells the stop code: not run here,
-    /// where there is no KVM.
+    /// With KVM what QEMU's documents advise for Windows, and `hv-crash`, which tells the stop code: not run
+    /// here, where there is no KVM.
     fn processor(&self) -> &'static str {
         if self.kvm {
             "host,hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex,hv-runtime,hv-time,hv-synic,hv-stimer,\

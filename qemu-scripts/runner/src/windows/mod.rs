@@ -5,7 +5,8 @@
 //! * [`answer`], [`media`]: the answer file and the CD
 //! * [`protocol`]: what the guest says on COM1; [`progress`]: how far it has come, and when to give up
 //! * [`machine`], [`tpm`], [`guest`]: QEMU, and what it and the guest say
-//! * [`install`]: from power-on to an image; [`run`]: a program in it; [`mod@test`]: a song in it, and the verdict
+//! * [`install`]: from power-on to an image; [`run`]: a program in it; [`mod@test`]: a song in it, and the
+//!   verdict
 //! * [`doctor`]: what this host lacks; [`report`]: what a user sends
 
 pub mod answer;

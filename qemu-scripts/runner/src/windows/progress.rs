@@ -1,5 +1,5 @@
-//! How far an installation or a run has come, from what is heard of the guest: WINDOWS.md, 4, 5, 9 and 10. Time is
-//! the caller's.
+//! How far an installation or a run has come, from what is heard of the guest: WINDOWS.md, 4, 5, 9 and 10.
+//! Time is the caller's.
 
 use std::fmt;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub fn minute_with(kvm: bool) -> Duration {
 /// The stages that a guest goes through, in their order.
 #[derive(Debug)]
 pub struct Plan {
-    /// Each with the most minutes that may pass from it to what comes next. The first is the guest's start, the last
-    /// its end, and a guest names neither.
+    /// Each with the most minutes that may pass from it to what comes next. The first is the guest's start,
+    /// the last its end, and a guest names neither.
     stages: &'static [(&'static str, u32)],
     /// Minutes from `problem` to `done`.
     after_problem: u32,

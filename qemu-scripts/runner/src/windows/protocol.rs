@@ -76,8 +76,8 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(' ')
 }
 
-/// Without the control sequences of a terminal, which the firmware puts before a line, and without other bytes
-/// that are no text.
+/// Without the control sequences of a terminal, which the firmware puts before a line, and without other
+/// bytes that are no text.
 pub(super) fn printable(text: &str) -> String {
     let mut rest = text.chars().take(1000).peekable();
     let mut clean = String::new();

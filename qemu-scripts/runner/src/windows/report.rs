@@ -1,5 +1,6 @@
-//! What a first user sends when something went wrong: `windows report`. Logs, figures and versions of one run or
-//! build; no image, no sound, nothing of the user's own program but what it said, and no dump unless it is asked for.
+//! What a first user sends when something went wrong: `windows report`. Logs, figures and versions of one run
+//! or build; no image, no sound, nothing of the user's own program but what it said, and no dump unless it is
+//! asked for.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -35,7 +36,8 @@ impl Report<'_> {
     /// Packs it; what is in it.
     ///
     /// # Errors
-    /// [`Error::BadInput`] if the folder is none of a run or a build; [`Error::Failed`] if it can't be packed.
+    /// [`Error::BadInput`] if the folder is none of a run or a build; [`Error::Failed`] if it can't be
+    /// packed.
     pub fn pack(&self) -> Result<Vec<Packed>, Error> {
         let wanted = self.wanted()?;
         let folder = tempfile::tempdir().map_err(Error::failed)?;

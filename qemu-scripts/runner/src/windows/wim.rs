@@ -1,12 +1,12 @@
 //! What a Windows image file (`install.wim`, `install.esd`) holds: its XML data, read from a stream.
 //!
-//! The file lies in a UDF image and is several gigabytes long. It comes through a pipe, and only its header and
-//! its XML data are kept: no copy on the disk, no mount, no root. `wimlib-imagex`, which knows the format, wants
-//! a file that it can seek in.
+//! The file lies in a UDF image and is several gigabytes long. It comes through a pipe, and only its header
+//! and its XML data are kept: no copy on the disk, no mount, no root. `wimlib-imagex`, which knows the
+//! format, wants a file that it can seek in.
 //!
-//! The places in the header, and that XML data is not compressed, are as `wimlib-imagex` writes them, whose files
-//! the tests read (`tests/winstandin/make-iso`). Microsoft's paper on the format was not read, and no file of
-//! Microsoft's was here.
+//! The places in the header, and that XML data is not compressed, are as `wimlib-imagex` writes them, whose
+//! files the tests read (`tests/winstandin/make-iso`). Microsoft's paper on the format was not read, and no
+//! file of Microsoft's was here.
 
 use std::io::{self, Read};
 

@@ -1,7 +1,7 @@
 //! Interrupts of a function, taken by the processor: by the line, through the pair of 8259A that every PC has
 //! (PCI Firmware Specification: Interrupt Line holds the input that firmware has routed the line to), or by
-//! MSI to the local APIC (Intel SDM volume 3A, 11.11). The firmware's interrupt descriptor table stays but for
-//! the gates of this file, in a copy; its timer is replaced by a tick of this file's, so that `hlt` ends.
+//! MSI to the local APIC (Intel SDM volume 3A, 11.11). The firmware's interrupt descriptor table stays but
+//! for the gates of this file, in a copy; its timer is replaced by a tick of this file's, so that `hlt` ends.
 
 use core::arch::{asm, global_asm};
 use core::ptr::{read_volatile, write_volatile};
@@ -104,9 +104,9 @@ extern "sysv64" fn on_line() {
     }
 }
 
-/// The line fell before the processor asked the second controller what it was: input 7 of that, which is not in
-/// service, and input 2 of the first, which is (Intel 231468, "spurious"). QEMU's vfio takes the line down at
-/// any access to the BAR, also one that was under way when the line rose, so this does occur.
+/// The line fell before the processor asked the second controller what it was: input 7 of that, which is not
+/// in service, and input 2 of the first, which is (Intel 231468, "spurious"). QEMU's vfio takes the line down
+/// at any access to the BAR, also one that was under way when the line rose, so this does occur.
 extern "sysv64" fn on_spurious() {
     SPURIOUS_INPUTS.fetch_add(1, Ordering::Relaxed);
     outb(0x20, 0x62);

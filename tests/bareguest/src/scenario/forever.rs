@@ -12,9 +12,9 @@ use crate::{say, wrong};
 const ALL_ONES: u32 = u32::MAX;
 /// After so many packets nobody will come any more.
 const PACKETS_MAX: u32 = 20_000;
-/// A card whose clock page stands still for so many looks, about half a second, is asked whether it is there: the
-/// page is renewed at every end of a piece, at least every 10 ms. `still=` asks for more looks, where somebody
-/// stands still and comes back.
+/// A card whose clock page stands still for so many looks, about half a second, is asked whether it is there:
+/// the page is renewed at every end of a piece, at least every 10 ms. `still=` asks for more looks, where
+/// somebody stands still and comes back.
 const STILL: u64 = 5_000;
 /// So often it may stand still: a busy host lets it.
 const STOOD_MAX: u32 = 100;

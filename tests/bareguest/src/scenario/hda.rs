@@ -1,9 +1,9 @@
 //! `hda`: a HD Audio card, by a driver that knows the specification and not the card. `interrupts=intx` or
-//! `msi`, `rate`, `bits`, `channels` (of what is played; two are recorded), `frames`, `seed`, and `layout=odd`
-//! for buffers as drivers make them and the specification does not have them. Plays and records at once; in
-//! the middle the player pauses. What was recorded goes to port 0x404 and the host judges it; positions,
-//! counts, answers and states are judged here. When it says `pull-the-plug` the host pulls that of the
-//! headphones.
+//! `msi`, `rate`, `bits`, `channels` (of what is played; two are recorded), `frames`, `seed`, and
+//! `layout=odd` for buffers as drivers make them and the specification does not have them. Plays and records
+//! at once; in the middle the player pauses. What was recorded goes to port 0x404 and the host judges it;
+//! positions, counts, answers and states are judged here. When it says `pull-the-plug` the host pulls that of
+//! the headphones.
 
 use crate::config::Config;
 use crate::hda::codec::Codec;

@@ -3,11 +3,12 @@
 //! played and recorded is bit-exact before and after, nothing leaks and no rule is broken.
 //!
 //! `cargo test -p ringwave-e2e --test life -- --ignored --nocapture` walks a sample of a minute; its seed is
-//! printed, and `RINGWAVE_LIFE_SEED` asks for one. Both cards have the same list of events: the Ringwave card, and
-//! our virtio device (`on_virtio_`), with which D3 in RUN may cut a message. `RINGWAVE_LIFE=whole` walks all of it, and any other
-//! word the cells that have it in their name (`d3:run:record`, `duplex (contiguous, MSI, 4 processor`).
-//! `RINGWAVE_LIFE_PART=K/N` walks the K-th of N parts of what these two name: a long walk can be cut and
-//! continued. Without `--ignored` the matrix alone is printed: nothing is booted.
+//! printed, and `RINGWAVE_LIFE_SEED` asks for one. Both cards have the same list of events: the Ringwave
+//! card, and our virtio device (`on_virtio_`), with which D3 in RUN may cut a message. `RINGWAVE_LIFE=whole`
+//! walks all of it, and any other word the cells that have it in their name (`d3:run:record`, `duplex
+//! (contiguous, MSI, 4 processor`). `RINGWAVE_LIFE_PART=K/N` walks the K-th of N parts of what these two
+//! name: a long walk can be cut and continued. Without `--ignored` the matrix alone is printed: nothing is
+//! booted.
 
 mod events;
 mod matrix;
@@ -121,15 +122,16 @@ fn every_cell_is_bit_exact_before_and_after_its_event() {
     walk_cells(CardKind::Ringwave, SAMPLE);
 }
 
-/// The same with our virtio device; where D3 cuts a message of it, less than the message is heard twice or lost.
+/// The same with our virtio device; where D3 cuts a message of it, less than the message is heard twice or
+/// lost.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn on_virtio_every_cell_is_exact_before_and_after_its_event() {
     walk_cells(CardKind::Virtio, VIRTIO_SAMPLE);
 }
 
-/// The machine sleeps in truth (ACPI S3) in the midst of what it plays, and of what it records, with both cards: every
-/// device of it is reset.
+/// The machine sleeps in truth (ACPI S3) in the midst of what it plays, and of what it records, with both
+/// cards: every device of it is reset.
 #[test]
 #[ignore = "boots QEMU: run qemu-scripts/test"]
 fn a_sound_goes_on_when_the_machine_has_slept() {

@@ -141,7 +141,8 @@ impl Cell {
         if self.machine.card == CardKind::Virtio { virtio } else { ringwave }
     }
 
-    /// A message of what is played is cut by the event: of a virtio device nothing says how much of it was heard.
+    /// A message of what is played is cut by the event: of a virtio device nothing says how much of it was
+    /// heard.
     pub fn cuts(&self) -> bool {
         self.is_reset() && matches!(self.state, State::Run | State::Paused)
     }
@@ -216,8 +217,8 @@ impl Part {
     }
 }
 
-/// A sample: from `boots_wanted` boots of the whole matrix, chosen by a seed, the numbers of processors in turn,
-/// `most` cells each, in an order of the seed.
+/// A sample: from `boots_wanted` boots of the whole matrix, chosen by a seed, the numbers of processors in
+/// turn, `most` cells each, in an order of the seed.
 pub fn sample(cells: &[Cell], seed: u64, boots_wanted: usize, most: usize) -> Vec<Boot> {
     let mut random = SplitMix(seed);
     let mut whole = boots(cells, usize::MAX);

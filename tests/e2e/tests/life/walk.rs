@@ -16,9 +16,9 @@ const PIECE: u32 = 9600;
 const BUFFER_MS: u32 = 50;
 /// How much longer the file is than what is played of it, for a recording beside it, frames.
 const RECORDED_BESIDES: u32 = 10 * PIECE;
-/// How much may be heard twice, or lost, where a message was cut: less than the message of 10 ms. The driver knows no
-/// better than its position, which is carried on by time; a busy host makes that late. (That it goes on there, to the
-/// frame, is a test of the driver's own: `after_d3_everything_is_anew`.)
+/// How much may be heard twice, or lost, where a message was cut: less than the message of 10 ms. The driver
+/// knows no better than its position, which is carried on by time; a busy host makes that late. (That it goes
+/// on there, to the frame, is a test of the driver's own: `after_d3_everything_is_anew`.)
 const CUT_FRAMES: isize = 480;
 /// Of 16-bit stereo.
 const FRAME_BYTES: usize = 4;
@@ -51,8 +51,8 @@ pub fn walk(boot: &Boot) -> Vec<String> {
             (true, _) => 1,
         };
         request.guest_config.push(format!("power_interface={interface}"));
-        // The line, or messages and a client that has mapped the position register, if there is one, and reads it in
-        // any state.
+        // The line, or messages and a client that has mapped the position register, if there is one, and
+        // reads it in any state.
         let interrupt = match (boot.machine.line, boot.machine.card) {
             (true, _) => "msi=0",
             (false, CardKind::Ringwave) => "reg.PositionRegister=1",
@@ -152,8 +152,8 @@ fn after_cut<'a>(heard: &'a [u8], piece: &[u8]) -> Option<&'a [u8]> {
     Some(rest)
 }
 
-/// What each cell recorded is what the card's microphone heard from the first frame on: a WAV file that begins
-/// with each stream.
+/// What each cell recorded is what the card's microphone heard from the first frame on: a WAV file that
+/// begins with each stream.
 fn judge_recorded(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
     let (mut wrong, mut recorded) = (Vec::new(), &report.recorded[..]);
     for (number, cell) in boot.cells.iter().enumerate().filter(|(_, cell)| cell.direction != Direction::Play)
@@ -183,7 +183,8 @@ fn judge_recorded(boot: &Boot, report: &Report, sent: &[u8]) -> Vec<String> {
     wrong
 }
 
-/// What is left of a recording behind its longest beginning that is right: the source may have begun anew there.
+/// What is left of a recording behind its longest beginning that is right: the source may have begun anew
+/// there.
 fn begun_anew<'a>(piece: &'a [u8], sent: &[u8]) -> &'a [u8] {
     let same = sent.iter().zip(piece).take_while(|(a, b)| a == b).count() / FRAME_BYTES;
     &piece[same * FRAME_BYTES..]

@@ -1,5 +1,6 @@
-//! Each way in which the stand-in can fail (`tests/winstandin/make-image --help`) is recognised, named, and told with
-//! the next step and the exit code of WINDOWS.md, 7 and 10. A sample runs each time, all of them with `--long`.
+//! Each way in which the stand-in can fail (`tests/winstandin/make-image --help`) is recognised, named, and
+//! told with the next step and the exit code of WINDOWS.md, 7 and 10. A sample runs each time, all of them
+//! with `--long`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,7 +67,8 @@ const PROBLEMS: &[Way] = &[
     ("wrong-done:12", 125, &["the agent gave up (exit code 12)", "is its jack plugged"]),
 ];
 
-/// A minute of the limits where they are what is looked at: an emulated machine on a busy host boots within fifteen.
+/// A minute of the limits where they are what is looked at: an emulated machine on a busy host boots within
+/// fifteen.
 const MINUTE: Duration = Duration::from_secs(6);
 
 /// Lines that are left out, stand at a wrong place or are none.
@@ -162,8 +164,8 @@ const DIRTY: &[Way] = &[
 /// Behaviours with an expectation that is no table's: here, or in `main.rs`.
 const ELSEWHERE: [&str; 6] = ["plain", "button", "thrice", "loop", "odd-names", "endless-log"];
 
-/// Ways that are looked at at the same time, by each of `--test-threads`: most of a run is waiting. Each machine has
-/// 512 MiB; one whose limit passed since its host was late gets longer ones (`in_time`).
+/// Ways that are looked at at the same time, by each of `--test-threads`: most of a run is waiting. Each
+/// machine has 512 MiB; one whose limit passed since its host was late gets longer ones (`in_time`).
 const AT_ONCE: usize = 4;
 
 /// Looks at each of the table, and names those that fail.
@@ -201,7 +203,8 @@ fn is_named((behaviour, code, said): Way) -> Ended {
     ended
 }
 
-/// With limits of short minutes. A host that is so busy that not even the agent is there in time gets longer ones.
+/// With limits of short minutes. A host that is so busy that not even the agent is there in time gets longer
+/// ones.
 fn in_time(behaviour: &str, program: &[&str]) -> Ended {
     let end = |minute| Run::new(behaviour).end_in_time(program, Duration::from_secs(8), minute);
     let ended = end(MINUTE);

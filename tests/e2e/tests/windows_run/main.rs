@@ -1,6 +1,6 @@
-//! `qemu-scripts/windows run` against a stand-in for Windows that was written from WINDOWS.md alone (`tests/winstandin`): ways
-//! in which a run ends, as a user sees it: exit code, what is said, what is left. `qemu-scripts/test` runs this
-//! (`cargo test -- --ignored`).
+//! `qemu-scripts/windows run` against a stand-in for Windows that was written from WINDOWS.md alone
+//! (`tests/winstandin`): ways in which a run ends, as a user sees it: exit code, what is said, what is left.
+//! `qemu-scripts/test` runs this (`cargo test -- --ignored`).
 
 mod failures;
 mod run;

@@ -1,14 +1,15 @@
-//! Every call that can fail, fails once (cfg `failing_calls=1`; `failing_calls=7`: every seventh): in DriverEntry, from AddDevice to REMOVE,
-//! in the life of a stream of each kind, around D3, and when the device is gone.
+//! Every call that can fail, fails once (cfg `failing_calls=1`; `failing_calls=7`: every seventh): in
+//! DriverEntry, from AddDevice to REMOVE, in the life of a stream of each kind, around D3, and when the
+//! device is gone.
 //!
 //! Each scenario is walked: its first call fails, with each of its errors in turn, then its second, until it
-//! passes untouched ([`inject`] has the calls). After each the right status has come up or the driver has done
-//! without, nothing is left of the attempt, and the next attempt works.
+//! passes untouched ([`inject`] has the calls). After each the right status has come up or the driver has
+//! done without, nothing is left of the attempt, and the next attempt works.
 //!
-//! Property handlers are no scenario. Those of `ringwave.sys` call nothing that can fail (they answer from what
-//! a filter or stream holds, into the caller's buffer), so that a walk over them has no point to visit: it
-//! would pass whatever is broken, and say as much of a driver that it says of none. A driver that allocates
-//! there meets `client=controls` with `fail_pool=`.
+//! Property handlers are no scenario. Those of `ringwave.sys` call nothing that can fail (they answer from
+//! what a filter or stream holds, into the caller's buffer), so that a walk over them has no point to visit:
+//! it would pass whatever is broken, and say as much of a driver that it says of none. A driver that
+//! allocates there meets `client=controls` with `fail_pool=`.
 
 use super::buffer::Kind;
 use super::format::{BufferPlan, PcmFormat};
@@ -81,8 +82,8 @@ pub struct FailingCalls {
 }
 
 impl FailingCalls {
-    /// DriverEntry, entered again after each failure; the status of the last time, in which nothing failed, or
-    /// which succeeded all the same.
+    /// DriverEntry, entered again after each failure; the status of the last time, in which nothing failed,
+    /// or which succeeded all the same.
     pub fn entry(&mut self, enter: &dyn Fn() -> Status) -> Status {
         let before = HeldResources::read();
         let mut call = 0;
@@ -149,7 +150,8 @@ impl FailingCalls {
         }
     }
 
-    /// The result lines: how many points were visited, and by call how often the driver failed, and did without.
+    /// The result lines: how many points were visited, and by call how often the driver failed, and did
+    /// without.
     pub fn report(&self) {
         let (mut refused, mut survived) = (0, 0);
         for (name, visits) in &self.calls {
@@ -171,8 +173,8 @@ impl FailingCalls {
         }
     }
 
-    /// Walks a scenario. `attempt` has cleaned up behind itself when it returns, and asks for the failure when
-    /// its calls are to be counted from.
+    /// Walks a scenario. `attempt` has cleaned up behind itself when it returns, and asks for the failure
+    /// when its calls are to be counted from.
     fn walk(&mut self, scenario: &'static str, mut attempt: impl FnMut(&Trigger) -> Attempt) {
         self.scenarios += 1;
         // The first time may make what lasts as long as the driver.
@@ -188,7 +190,8 @@ impl FailingCalls {
         kernel::violation("failing-call-retry", format_args!("{scenario}: {MOST} calls and no end"));
     }
 
-    /// Call number `call` of a scenario fails with each of its errors. The call; `None` if there are not so many.
+    /// Call number `call` of a scenario fails with each of its errors. The call; `None` if there are not so
+    /// many.
     fn fail_once(
         &mut self,
         scenario: &'static str,
@@ -334,8 +337,8 @@ fn surprised(capture: bool, trigger: &Trigger) -> Attempt {
     })
 }
 
-/// The device loses its power and gets it back, and the stream goes on: nothing that fails there is a reason to
-/// take the card for gone, for nobody knows when the next D0 comes.
+/// The device loses its power and gets it back, and the stream goes on: nothing that fails there is a reason
+/// to take the card for gone, for nobody knows when the next D0 comes.
 fn through_d3(stream: &PinStream, event: &Event, trigger: &Trigger) -> Attempt {
     trigger.pull();
     power::in_d3(true, Context::Kept, || ()).map_err(|status| Refusal("a power IRP", status))?;

@@ -1,14 +1,14 @@
-//! The card leaves the slot that it is plugged into, and another one (or the same) is put in, `rounds=` times:
-//! every other time with a stream in RUN, else with one in another state or none; of each two of these once by
-//! the button, with QUERY_REMOVE and REMOVE before the slot loses its power, and once without a word, in the
-//! middle of whatever the stream does.
+//! The card leaves the slot that it is plugged into, and another one (or the same) is put in, `rounds=`
+//! times: every other time with a stream in RUN, else with one in another state or none; of each two of these
+//! once by the button, with QUERY_REMOVE and REMOVE before the slot loses its power, and once without a word,
+//! in the middle of whatever the stream does.
 //!
-//! The card must be behind a port (`kernel/hot_plug.rs`). The host watches the log: at "the button, please" it
-//! presses, at "the slot is off" it puts a card in. What the driver holds after each round is what it held after
-//! the first (rule `cycle-leak`).
+//! The card must be behind a port (`kernel/hot_plug.rs`). The host watches the log: at "the button, please"
+//! it presses, at "the slot is off" it puts a card in. What the driver holds after each round is what it held
+//! after the first (rule `cycle-leak`).
 //!
-//! Sources: "Handling an IRP_MN_SURPRISE_REMOVAL Request"; "Handling an IRP_MN_QUERY_REMOVE_DEVICE Request"; PCI
-//! Express base specification, 6.7.1.
+//! Sources: "Handling an IRP_MN_SURPRISE_REMOVAL Request"; "Handling an IRP_MN_QUERY_REMOVE_DEVICE Request";
+//! PCI Express base specification, 6.7.1.
 
 use super::held_resources::HeldResources;
 use super::player::{Failed, expect, fail};

@@ -30,14 +30,14 @@
 //!   of their time is over.
 //! * `removal`: the device goes while a stream plays; its buffer, states and mapped registers stay until the
 //!   client lets go.
-//! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either direction;
-//!   then as `play`, or with `mode=` as `record`.
+//! * `pnp`: `event=` happens to the device `rounds=` times, with a stream in `state=` open, of either
+//!   direction; then as `play`, or with `mode=` as `record`.
 //! * `hot-plug`: the card leaves its slot and comes back `rounds=` times, by the button or without a word,
 //!   every other time with a stream in RUN; the host presses and puts in: the head of `hot_plug.rs`.
 //! * `walk`: `walk_events=500` random events from `walk_seed=1` on all endpoints and controls and the
 //!   device's power, from threads that know nothing of each other; then as `play`.
-//! * `hostile`: plays as `play`, among clients that do what no client should, from `hostile_seed=1`, while power
-//!   and PnP queries come and go and calls of the driver fail at random: the head of `hostile/mod.rs`.
+//! * `hostile`: plays as `play`, among clients that do what no client should, from `hostile_seed=1`, while
+//!   power and PnP queries come and go and calls of the driver fail at random: the head of `hostile/mod.rs`.
 //! * `life`: events in the life of the device, each with a stream in one state (`life=EVENT:STATE:DIRECTION,
 //!   ...`, `life_frames=` for each): the head of `life/mod.rs` has the words.
 //! * `cycles`: `cycles=1000` times over all endpoints from open to close; nothing may be left behind.
@@ -274,8 +274,8 @@ mod session {
 
         /// Whether it has not come to its end.
         fn plays(&self) -> bool {
-            // SAFETY: from `Box::into_raw` in `on`, not freed before `join`; the field alone is looked at, and
-            // is atomic.
+            // SAFETY: from `Box::into_raw` in `on`, not freed before `join`; the field alone is looked at,
+            // and is atomic.
             !unsafe { &(*self.job).ended }.load(Ordering::Acquire)
         }
 

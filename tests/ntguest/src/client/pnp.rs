@@ -5,12 +5,12 @@
 //! `mode=` a recording is made, which the host compares. The stream before is a render stream of silence, or
 //! with `mode=` a capture stream.
 //!
-//! * `rebalance`: QUERY_STOP, STOP, other BARs, vectors and another kind of interrupt, START. The streams were
-//!   stopped and are not started again; the client closes them before START (`handles=closed`) or long after,
-//!   when others have opened new ones (`kept`), by default in turn.
+//! * `rebalance`: QUERY_STOP, STOP, other BARs, vectors and another kind of interrupt, START. The streams
+//!   were stopped and are not started again; the client closes them before START (`handles=closed`) or long
+//!   after, when others have opened new ones (`kept`), by default in turn.
 //! * `cancel`: QUERY_STOP and QUERY_REMOVE, each taken back: the stream goes on.
-//! * `remove`: QUERY_REMOVE with a stream open comes to nothing; the handles are closed, QUERY_REMOVE, REMOVE,
-//!   and the device is found again.
+//! * `remove`: QUERY_REMOVE with a stream open comes to nothing; the handles are closed, QUERY_REMOVE,
+//!   REMOVE, and the device is found again.
 //! * `surprise`: the card is pulled out, the client goes on for a while, SURPRISE_REMOVAL, the handles are
 //!   closed, REMOVE, and it is put in again.
 //! * `surprise-d3`: the same, with the card in D3.

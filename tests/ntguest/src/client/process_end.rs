@@ -1,10 +1,11 @@
 //! A process ends with a pin open: what it left there, and what the port does about it.
 //!
-//! The threads of a process end first, then its handles are closed ("Terminating a Process"), in an order that
-//! no page gives: a filter's handle, and the events that were enabled through it, goes before the pin's or after
-//! it. Closing the last handle is IRP_MJ_CLEANUP in the process, where the port takes away what it has mapped
-//! there, and IRP_MJ_CLOSE anywhere (their pages). Which methods of its stream PortCls calls then, and in which
-//! order, no page says: each of [`ORDERS`] comes in turn (WAVERT.md 4.10). With `harsh=0` only the first does.
+//! The threads of a process end first, then its handles are closed ("Terminating a Process"), in an order
+//! that no page gives: a filter's handle, and the events that were enabled through it, goes before the pin's
+//! or after it. Closing the last handle is IRP_MJ_CLEANUP in the process, where the port takes away what it
+//! has mapped there, and IRP_MJ_CLOSE anywhere (their pages). Which methods of its stream PortCls calls then,
+//! and in which order, no page says: each of [`ORDERS`] comes in turn (WAVERT.md 4.10). With `harsh=0` only
+//! the first does.
 
 use super::buffer;
 use super::stream::{CyclicBuffer, PinStream, State};

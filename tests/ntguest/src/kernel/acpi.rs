@@ -1,5 +1,5 @@
-//! What it takes of ACPI to let the machine sleep: from the RSDP to the registers of the FADT, the waking vector of
-//! the FACS, and the value of S3 in the DSDT.
+//! What it takes of ACPI to let the machine sleep: from the RSDP to the registers of the FADT, the waking
+//! vector of the FACS, and the value of S3 in the DSDT.
 //!
 //! Sources: ACPI 6.5, sections 5.2.5 (RSDP), 5.2.6 (header), 5.2.9 (FADT), 5.2.10 (FACS), 7.4.2 (`\_Sx`), 20.2
 //! (AML: NameOp, PackageOp, integers). Nothing of AML is run: `\_S3` is looked for as the bytes of `Name (_S3, Package

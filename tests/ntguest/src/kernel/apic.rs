@@ -90,7 +90,8 @@ pub fn timer_elapsed() -> u32 {
     u32::MAX - read(TIMER_CURRENT)
 }
 
-/// Starts this processor's 1 kHz clock. A reset, and the start of a further processor, leave a division by two.
+/// Starts this processor's 1 kHz clock. A reset, and the start of a further processor, leave a division by
+/// two.
 pub fn start_clock() {
     write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(LVT_TIMER, PERIODIC | u32::from(CLOCK_VECTOR));

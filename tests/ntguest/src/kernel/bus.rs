@@ -24,8 +24,8 @@ const READ_CONFIG: u8 = 0x0f;
 const WRITE_CONFIG: u8 = 0x10;
 /// PCI_WHICHSPACE_CONFIG.
 const CONFIG_SPACE: u32 = 0;
-/// Bytes of configuration space behind ports 0xcf8 and 0xcfc; what is beyond them of a PCI Express function is read
-/// only.
+/// Bytes of configuration space behind ports 0xcf8 and 0xcfc; what is beyond them of a PCI Express function
+/// is read only.
 const CONFIG_BYTES: u32 = 256;
 const EXPRESS_BYTES: u32 = 4096;
 

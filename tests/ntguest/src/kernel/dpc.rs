@@ -1,7 +1,7 @@
 //! Deferred procedure calls: queued at any IRQL, run at DISPATCH before anything below it goes on.
 //!
-//! Each processor has a queue. When it is begun: "Organization of DPC Queues", pages of KeSetImportanceDpc and
-//! KeSetTargetProcessorDpc. What is not begun at once comes with the processor's next clock tick.
+//! Each processor has a queue. When it is begun: "Organization of DPC Queues", pages of KeSetImportanceDpc
+//! and KeSetTargetProcessorDpc. What is not begun at once comes with the processor's next clock tick.
 
 use alloc::collections::VecDeque;
 use core::ffi::c_void;

@@ -49,7 +49,8 @@ const FETCH: u64 = 16;
 
 /// The rule that a page fault at `va` breaks.
 fn rule(va: u64, error: u64) -> &'static str {
-    // SAFETY: interrupts are off. Either the run ends here, or an attempt does, and those have one processor alone.
+    // SAFETY: interrupts are off. Either the run ends here, or an attempt does, and those have one processor
+    // alone.
     let (_, overflow) = unsafe { thread::describe(va) };
     if overflow {
         return "stack-overflow";
@@ -90,7 +91,8 @@ fn end(frame: &mut Frame, rule: &'static str, detail: core::fmt::Arguments<'_>) 
 pub fn exception(frame: &mut Frame) {
     let cr2 = cpu::read_cr2();
     let level = irql::current();
-    // SAFETY: interrupts are off. Either the run ends here, or an attempt does, and those have one processor alone.
+    // SAFETY: interrupts are off. Either the run ends here, or an attempt does, and those have one processor
+    // alone.
     let (name, _) = unsafe { thread::describe(cr2) };
     let number = frame.vector as usize & 31;
     let rip = frame.rip as usize;

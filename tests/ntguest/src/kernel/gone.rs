@@ -1,4 +1,5 @@
-//! The card that PnP requests are for is pulled out: at once, or when the driver makes its n-th call of an import from now on.
+//! The card that PnP requests are for is pulled out: at once, or when the driver makes its n-th call of an
+//! import from now on.
 //!
 //! What is read where it was is all ones, in its BARs and in its configuration space, and what is written is
 //! lost (PCI Express base specification, 2.3.2: Unsupported Request; "Handling an IRP_MN_SURPRISE_REMOVAL

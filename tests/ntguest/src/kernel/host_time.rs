@@ -1,10 +1,11 @@
-//! Time that the host took: a clock interrupt of a processor, due each millisecond, came late. Limits that are
-//! ntguest's own judge what is left of the time without it, so that a busy host breaks no rule of a driver's.
+//! Time that the host took: a clock interrupt of a processor, due each millisecond, came late. Limits that
+//! are ntguest's own judge what is left of the time without it, so that a busy host breaks no rule of a
+//! driver's.
 //!
-//! The machine can't tell who held the interrupt off, or whose thread waited for which processor: the one that
-//! lost the most counts. So these faults of a driver are hidden from those limits: code that runs for long with
-//! interrupts off or at HIGH_LEVEL, and register reads that the device answers after more than 3 ms each. A
-//! service routine holds no clock off.
+//! The machine can't tell who held the interrupt off, or whose thread waited for which processor: the one
+//! that lost the most counts. So these faults of a driver are hidden from those limits: code that runs for
+//! long with interrupts off or at HIGH_LEVEL, and register reads that the device answers after more than 3 ms
+//! each. A service routine holds no clock off.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -74,7 +75,8 @@ impl Mark {
         Self { at, taken: taken_by(at) }
     }
 
-    /// What the host has taken since, of the processor that lost the most; no more than has passed. 100-ns units.
+    /// What the host has taken since, of the processor that lost the most; no more than has passed. 100-ns
+    /// units.
     pub fn taken_100ns(&self) -> u64 {
         let now = time::interrupt_time_100ns();
         let each = taken_by(now).into_iter().zip(self.taken).map(|(now, then)| now.saturating_sub(then));

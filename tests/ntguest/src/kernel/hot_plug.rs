@@ -1,5 +1,6 @@
-//! The slot that a card is plugged into: a PCI Express root or downstream port with a button, a power controller
-//! and indicators, as the operating system's native hot-plug driver works it, by looking and not by interrupts.
+//! The slot that a card is plugged into: a PCI Express root or downstream port with a button, a power
+//! controller and indicators, as the operating system's native hot-plug driver works it, by looking and not
+//! by interrupts.
 //!
 //! Sources: PCI Express base specification, 6.7.1 (elements of hot-plug), 7.5.3.8 (Link Status), 7.5.3.10 and
 //! 7.5.3.11 (Slot Control and Status), 6.6.1 (100 ms before the first configuration request). QEMU's port takes
@@ -67,8 +68,8 @@ impl Slot {
         pci::write16(&self.port, self.capability + SLOT_CONTROL, control | indicators | power);
     }
 
-    /// Only those that are there: QEMU takes a write of others for a guest that clears events unseen, and keeps
-    /// all.
+    /// Only those that are there: QEMU takes a write of others for a guest that clears events unseen, and
+    /// keeps all.
     fn forget_events(&self) {
         let seen = self.read(SLOT_STATUS) & EVENTS;
         pci::write16(&self.port, self.capability + SLOT_STATUS, seen);

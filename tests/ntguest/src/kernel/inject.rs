@@ -1,6 +1,6 @@
 //! Failures on purpose. `fail_pool=3` in `ntguest.cfg` makes the third call of that kind of the run fail;
-//! `client=failing-calls` goes through all of them: it arms the nth call from now on, of whatever kind, and is
-//! told which one it was. A driver must then fail cleanly and leave nothing behind (as Driver Verifier's
+//! `client=failing-calls` goes through all of them: it arms the nth call from now on, of whatever kind, and
+//! is told which one it was. A driver must then fail cleanly and leave nothing behind (as Driver Verifier's
 //! low-resources simulation, WAVERT.md 8).
 //!
 //! Only calls of the driver pass by here, not those of ntguest for itself. Where a page says no more of a
@@ -138,8 +138,8 @@ pub fn random_failures() -> u64 {
     RANDOM_FAILURES.load(Ordering::Relaxed)
 }
 
-/// Nothing is to fail any more. The call that was reached, and what it failed with; no status if it has not so
-/// many errors.
+/// Nothing is to fail any more. The call that was reached, and what it failed with; no status if it has not
+/// so many errors.
 pub fn disarm() -> Option<(&'static Call, Option<Status>)> {
     let mut armed = ARMED.lock();
     armed.in_calls = 0;

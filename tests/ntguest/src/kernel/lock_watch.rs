@@ -7,9 +7,9 @@
 //! processor behind it that wants the lock. The service routine of a line cannot do without: two accesses are
 //! its own. The rule is harsher than Windows, which has no such check.
 //!
-//! The pages of BAR 0 are not present on a processor that holds a lock. An access faults, is noted, and is done with the
-//! page present and the trap flag set for that one instruction. In D3 the pages of all BARs are not present:
-//! what touches them then is [`d3`]'s to judge.
+//! The pages of BAR 0 are not present on a processor that holds a lock. An access faults, is noted, and is
+//! done with the page present and the trap flag set for that one instruction. In D3 the pages of all BARs are
+//! not present: what touches them then is [`d3`]'s to judge.
 
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -41,8 +41,8 @@ struct Page {
 }
 
 impl Page {
-    /// Not present on processor `number` now: it holds a lock, the schedule fuzzer wants to see each access, or
-    /// the function is in D3.
+    /// Not present on processor `number` now: it holds a lock, the schedule fuzzer wants to see each access,
+    /// or the function is in D3.
     fn hidden(&self, number: usize) -> bool {
         let locked = LOCKED[number].load(Ordering::Relaxed) || schedule::on();
         is_asleep(self.card) || self.registers && locked
@@ -134,8 +134,8 @@ pub fn with_stand_in<R>(stand_in: u64, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The target is pulled out: in the place of every page of its BARs stands `nobody`, whatever is mapped from now
-/// on too; or it is put in again.
+/// The target is pulled out: in the place of every page of its BARs stands `nobody`, whatever is mapped from
+/// now on too; or it is put in again.
 pub fn set_gone(nobody: Option<u64>) {
     let target = cards::target();
     NOBODY[target].store(nobody.unwrap_or(0), Ordering::Relaxed);

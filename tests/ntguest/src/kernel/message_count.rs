@@ -1,11 +1,11 @@
 //! How many messages a device is granted.
 //!
-//! The INF asks for `MessageNumberLimit` at most ("Enabling Message-Signaled Interrupts in the Registry"), the
-//! device for what its capability holds. A number that can't be had is not cut down: the device is granted one
-//! message then ("Using Interrupt Resource Descriptors").
+//! The INF asks for `MessageNumberLimit` at most ("Enabling Message-Signaled Interrupts in the Registry"),
+//! the device for what its capability holds. A number that can't be had is not cut down: the device is
+//! granted one message then ("Using Interrupt Resource Descriptors").
 
-/// What is granted of a `limit` that the INF sets to a device that offers so many, when so many are `free`; 0 is
-/// the line.
+/// What is granted of a `limit` that the INF sets to a device that offers so many, when so many are `free`; 0
+/// is the line.
 pub fn granted(limit: u64, offered: u64, free: u64) -> u64 {
     let asked = limit.min(offered);
     if asked <= free { asked } else { free.min(1) }

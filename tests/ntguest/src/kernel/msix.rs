@@ -1,9 +1,9 @@
 //! MSI-X: the table of messages in one of the card's BARs (PCI Express base specification, 7.7.2).
 //!
-//! The bus driver programs it, the card's driver does not touch it (rule `msix-table`; what that one may change
-//! goes through GUID_MSIX_TABLE_CONFIG_INTERFACE, "Dynamically Configuring MSI-X", which is not offered here).
-//! Each message has an address and data of its own, so that each gets an IRQL of its own here: a message of a
-//! higher one interrupts the service routine of a lower one, as it does on Windows.
+//! The bus driver programs it, the card's driver does not touch it (rule `msix-table`; what that one may
+//! change goes through GUID_MSIX_TABLE_CONFIG_INTERFACE, "Dynamically Configuring MSI-X", which is not
+//! offered here). Each message has an address and data of its own, so that each gets an IRQL of its own here:
+//! a message of a higher one interrupts the service routine of a lower one, as it does on Windows.
 
 use alloc::vec::Vec;
 
@@ -40,8 +40,8 @@ struct Table {
 
 static TABLE: IrqLock<Option<Table>> = IrqLock::new(None);
 
-/// Programs the table and enables it; empty when the card has no MSI-X, or is granted no message. Entries beyond
-/// the messages send message 0 ("Dynamically Configuring MSI-X").
+/// Programs the table and enables it; empty when the card has no MSI-X, or is granted no message. Entries
+/// beyond the messages send message 0 ("Dynamically Configuring MSI-X").
 pub fn assign(card: &Card, wanted: u64) -> Vec<Message> {
     *TABLE.lock() = None;
     let Some(at) = pci::capability(card, CAP_MSIX) else { return Vec::new() };
@@ -88,8 +88,8 @@ fn program(card: &Card, table: &Table) {
     });
 }
 
-/// Whether table and Message Control are still what was programmed (rule `msix-table`). A card that is pulled out
-/// or in D3 has none to look at. Each change is named once.
+/// Whether table and Message Control are still what was programmed (rule `msix-table`). A card that is pulled
+/// out or in D3 has none to look at. Each change is named once.
 pub fn check() {
     let card = pci::card();
     if gone::is_gone() || lock_watch::is_asleep(card.number) || !card.msix {

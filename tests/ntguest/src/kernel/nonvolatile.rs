@@ -1,11 +1,11 @@
 //! The registers beside the general ones that a routine gives back as it found them (page "x64 calling
-//! convention"): XMM6 to XMM15, and the control words. ntguest itself is compiled without SSE, so that between
-//! a call of the driver and its return all of them are the driver's.
+//! convention"): XMM6 to XMM15, and the control words. ntguest itself is compiled without SSE, so that
+//! between a call of the driver and its return all of them are the driver's.
 //!
 //! Windows lets x64 drivers use XMM registers at every level, in service routines too, for the compiler saves
 //! them; MMX and x87 registers are not allowed, and AVX needs KeSaveExtendedProcessorState (pages "Using
-//! Floating Point in a WDM Driver" and "Using extended processor features in Windows drivers"). AVX ends a run
-//! here as `invalid-opcode`, for CR4.OSXSAVE is not set.
+//! Floating Point in a WDM Driver" and "Using extended processor features in Windows drivers"). AVX ends a
+//! run here as `invalid-opcode`, for CR4.OSXSAVE is not set.
 
 use core::arch::asm;
 

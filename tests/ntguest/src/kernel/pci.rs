@@ -421,8 +421,8 @@ fn size_bars(card: &mut Card) {
     }
 }
 
-/// Messages if the card has any, MSI-X before MSI as Windows does; else its line. `wanted` is what the INF would
-/// ask for at most (MessageNumberLimit; 0 is MSISupported 0).
+/// Messages if the card has any, MSI-X before MSI as Windows does; else its line. `wanted` is what the INF
+/// would ask for at most (MessageNumberLimit; 0 is MSISupported 0).
 fn assign_interrupts(card: &mut Card, wanted: u64, irql: u8) {
     if wanted > 0 {
         card.messages = msix::assign(card, wanted);
@@ -535,8 +535,8 @@ fn write_io_apic(index: u32, value: u32) {
 }
 
 impl Line {
-    /// Level triggered (bit 15), active low (bit 13), and masked or not: an input that is masked as edge triggered
-    /// would forget what is pending.
+    /// Level triggered (bit 15), active low (bit 13), and masked or not: an input that is masked as edge
+    /// triggered would forget what is pending.
     fn control(&self, mask: u32) {
         write_io_apic(0x10 + self.raw * 2, self.vector | 1 << 15 | 1 << 13 | mask);
     }
@@ -585,7 +585,8 @@ pub fn bridge_above(card: &Card) -> Option<Card> {
     Some(Card::function(bus, dev, 0))
 }
 
-/// What firmware configured of the bridges above a card, from the topmost down: place and words, the command last.
+/// What firmware configured of the bridges above a card, from the topmost down: place and words, the command
+/// last.
 pub struct SavedBridge {
     bridge: Card,
     words: [(u16, u32); 9],

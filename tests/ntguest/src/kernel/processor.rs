@@ -1,8 +1,8 @@
 //! The processors: how many there are, which one this is, what each has of its own, and how the others are
 //! started (`cpus=` of `ntguest.cfg`).
 //!
-//! They are started as Intel's MultiProcessor Specification and SDM (volume 3, "MP Initialization") say: INIT,
-//! then STARTUP with the page of a trampoline below 1 MiB, one processor after the other, so that their
+//! They are started as Intel's MultiProcessor Specification and SDM (volume 3, "MP Initialization") say:
+//! INIT, then STARTUP with the page of a trampoline below 1 MiB, one processor after the other, so that their
 //! numbers are those of their local APICs in ascending order. The firmware's own start of them is over by
 //! then. The trampoline goes from real to long mode at once, on tables of its own, which lie below 4 GiB.
 

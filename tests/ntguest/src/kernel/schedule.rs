@@ -3,9 +3,9 @@
 //!
 //! The points are the calls of imports, the calls into the driver, spin locks that are taken and given back,
 //! signals, and accesses to registers of BAR 0, which are not present then (`lock_watch`). Whether there is a
-//! delay at a point, and how long, follows from the seed, the place in the driver and how often this place was
-//! passed: the same seed gives the same delays. What the processors of an emulator do between the points is
-//! not to be had again, so that a failure comes again as a rule and not for sure.
+//! delay at a point, and how long, follows from the seed, the place in the driver and how often this place
+//! was passed: the same seed gives the same delays. What the processors of an emulator do between the points
+//! is not to be had again, so that a failure comes again as a rule and not for sure.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

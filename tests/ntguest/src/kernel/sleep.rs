@@ -1,19 +1,22 @@
 //! The machine sleeps (ACPI S3) and comes back: memory keeps its power, and everything else is reset.
 //!
-//! The way down: other processors are stopped where they are (an interrupt of IPI_LEVEL), the real-time clock gets an
-//! alarm, the FACS the waking vector, and PM1a_CNT the sleep. The way up: the firmware finds that it was S3 and jumps,
-//! on the first processor and in real mode, to the waking vector, which is the trampoline of other processors
-//! ([`processor`]); descriptor tables, the processor's own region, control registers and local APIC are set up again;
-//! the other processors are started as at boot, and each goes on in the midst of what it was stopped in. Then whoever
-//! let the machine sleep restores bridges and the I/O APIC. The card is the bus driver's business ([`super::d3`]).
+//! The way down: other processors are stopped where they are (an interrupt of IPI_LEVEL), the real-time clock
+//! gets an alarm, the FACS the waking vector, and PM1a_CNT the sleep. The way up: the firmware finds that it
+//! was S3 and jumps, on the first processor and in real mode, to the waking vector, which is the trampoline
+//! of other processors ([`processor`]); descriptor tables, the processor's own region, control registers and
+//! local APIC are set up again; the other processors are started as at boot, and each goes on in the midst of
+//! what it was stopped in. Then whoever let the machine sleep restores bridges and the I/O APIC. The card is
+//! the bus driver's business ([`super::d3`]).
 //!
-//! Sources: ACPI 6.5, sections 4.8.3 (PM1), 7.4.2.4 (S3: who saves what), 16.1.3 and 16.3.2 (waking); MC146818 (alarm).
+//! Sources: ACPI 6.5, sections 4.8.3 (PM1), 7.4.2.4 (S3: who saves what), 16.1.3 and 16.3.2 (waking);
+//! MC146818 (alarm).
 //!
-//! What QEMU 11.1.3 does, as seen here (q35, TCG, OVMF of edk2 without SMM): SLP_TYP 1 with SLP_EN suspends the
-//! machine, the alarm resets every device of it and OVMF calls the vector, without a look at the configuration space of
-//! cards. It takes no host to wake it. A device over vfio-user stays connected, and gets when the machine wakes: INTx or
-//! MSI disabled, 0 in its command register, D0 in PMCSR, DEVICE_RESET, and 0 in every BAR; its map of the guest's RAM
-//! stays. *Doubt*: KVM, where the TSC may begin anew ([`time::go_on`]), was not tried.
+//! What QEMU 11.1.3 does, as seen here (q35, TCG, OVMF of edk2 without SMM): SLP_TYP 1 with SLP_EN suspends
+//! the machine, the alarm resets every device of it and OVMF calls the vector, without a look at the
+//! configuration space of cards. It takes no host to wake it. A device over vfio-user stays connected, and
+//! gets when the machine wakes: INTx or MSI disabled, 0 in its command register, D0 in PMCSR, DEVICE_RESET,
+//! and 0 in every BAR; its map of the guest's RAM stays. *Doubt*: KVM, where the TSC may begin anew
+//! ([`time::go_on`]), was not tried.
 
 use alloc::vec::Vec;
 use core::arch::{asm, naked_asm};
@@ -53,8 +56,8 @@ pub fn keep_root(rsdp: u64) {
     ROOT.store(rsdp, Ordering::Relaxed);
 }
 
-/// Lets the machine sleep until the alarm. At PASSIVE_LEVEL, with every device in D3; nothing of ntguest may need a
-/// device below the bridges until it returns.
+/// Lets the machine sleep until the alarm. At PASSIVE_LEVEL, with every device in D3; nothing of ntguest may
+/// need a device below the bridges until it returns.
 pub fn to_s3() -> Result<(), Problem> {
     if cards::wanted() > 1 {
         return Err("a machine with cards=2 does not sleep: the second card stays in D0");
@@ -152,12 +155,13 @@ fn suspend_here(f: extern "win64" fn(*mut c_void), argument: *mut c_void) -> boo
     // SAFETY: reads a control register.
     unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) }
     CR4[me].store(cr4, Ordering::Relaxed);
-    // SAFETY: interrupts are off, so that this stays the processor whose place it is; the place is a static's.
+    // SAFETY: interrupts are off, so that this stays the processor whose place it is; the place is a
+    // static's.
     unsafe { suspend(STACK[me].as_ptr(), f, argument) != 0 }
 }
 
-/// Leaves what a function must keep on the stack, the stack's pointer at `place`, and calls `f(argument)`. 0 when that
-/// returns; 1 when [`resume`] was called with the pointer instead.
+/// Leaves what a function must keep on the stack, the stack's pointer at `place`, and calls `f(argument)`. 0
+/// when that returns; 1 when [`resume`] was called with the pointer instead.
 #[unsafe(naked)]
 unsafe extern "win64" fn suspend(
     place: *mut u64,
@@ -243,8 +247,8 @@ extern "win64" fn woken(number: usize) -> ! {
     }
     apic::start_clock();
     STOPPED.fetch_and(!(1 << number), Ordering::AcqRel);
-    // SAFETY: this processor left it there before the reset, and that stack was not used since: it is of the code that
-    // goes on now, and this one runs on a stack of its own.
+    // SAFETY: this processor left it there before the reset, and that stack was not used since: it is of the
+    // code that goes on now, and this one runs on a stack of its own.
     unsafe { resume(STACK[number].load(Ordering::Acquire)) }
 }
 
@@ -261,12 +265,14 @@ fn read_memory(at: u64, length: usize) -> Option<Vec<u8>> {
     if at == 0 || end > FOUR_GIB {
         return None;
     }
-    // SAFETY: below 4 GiB the direct map has everything; the firmware's tables are in memory that nobody else uses.
+    // SAFETY: below 4 GiB the direct map has everything; the firmware's tables are in memory that nobody else
+    // uses.
     Some((0..length as u64).map(|i| unsafe { paging::phys_ptr(at + i).read_volatile() }).collect())
 }
 
 fn write_vector(at: u64, value: u32) {
-    // SAFETY: a word of the FACS, which is aligned to 64 bytes and is there for the operating system to write.
+    // SAFETY: a word of the FACS, which is aligned to 64 bytes and is there for the operating system to
+    // write.
     unsafe { paging::phys_ptr(at).cast::<u32>().write_volatile(value) }
 }
 

@@ -13,8 +13,9 @@ use super::{caller, host_time, idt, image, irql, lock_order, lock_watch, schedul
 
 const MAX: usize = 16;
 /// A lock is spun for until its holder had so many clock interrupts with it, one in each millisecond that the
-/// host leaves it; then it is a deadlock. So it is, whatever the holder had, after so long without what the host
-/// took, in 100 ns. A lock that comes free and is lost to others again and again is for the watchdog of DPCs.
+/// host leaves it; then it is a deadlock. So it is, whatever the holder had, after so long without what the
+/// host took, in 100 ns. A lock that comes free and is lost to others again and again is for the watchdog of
+/// DPCs.
 const PATIENCE_TICKS: u64 = 3000;
 const PATIENCE: u64 = 300_000_000;
 /// Turns between two looks at a lock that is held.

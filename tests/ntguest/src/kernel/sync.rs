@@ -45,7 +45,8 @@ pub fn exclusive<R>(f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Gives the lock back however often this processor has taken it: a self-test has left code that had it for good.
+/// Gives the lock back however often this processor has taken it: a self-test has left code that had it for
+/// good.
 pub fn abandon() {
     let were_on = cpu::interrupts_off();
     if OWNER.load(Ordering::Relaxed) == processor::current() + 1 {
@@ -63,8 +64,8 @@ pub fn is_mine() -> bool {
     mine
 }
 
-/// Whether it is taken once, by the caller, so that a switch to another thread hands it over whole: taken more
-/// often it would be left by nobody, and every other processor would wait for ever.
+/// Whether it is taken once, by the caller, so that a switch to another thread hands it over whole: taken
+/// more often it would be left by nobody, and every other processor would wait for ever.
 pub fn is_taken_once() -> bool {
     is_mine() && DEPTH.load(Ordering::Relaxed) == 1
 }
@@ -100,8 +101,8 @@ impl<T> IrqLock<T> {
     /// The value without the lock, for fault reports that must not wait for anybody.
     ///
     /// # Safety
-    /// Nobody else runs as long as the reference lives: the run is about to end, or this is the only processor and its
-    /// interrupts are off.
+    /// Nobody else runs as long as the reference lives: the run is about to end, or this is the only
+    /// processor and its interrupts are off.
     pub unsafe fn peek(&self) -> &T {
         // SAFETY: by the contract above.
         unsafe { &*self.value.get() }

@@ -136,8 +136,8 @@ impl Scheduler {
         }
     }
 
-    /// Counts a tick of this processor; asks for a switch when the running thread had its turn, or the processor
-    /// has nothing to do while a thread waits for one that was asked and stays at DISPATCH_LEVEL.
+    /// Counts a tick of this processor; asks for a switch when the running thread had its turn, or the
+    /// processor has nothing to do while a thread waits for one that was asked and stays at DISPATCH_LEVEL.
     pub fn tick(&mut self) {
         if self.threads.is_empty() {
             return;
@@ -414,8 +414,8 @@ pub fn reschedule_if_requested() {
     }
 }
 
-/// Blocks the running thread until its wait ends. The caller is at DISPATCH, has called [`sync::enter`], which
-/// said `were_on`, and [`mark_blocked`]: nobody can end the wait before the thread is switched from.
+/// Blocks the running thread until its wait ends. The caller is at DISPATCH, has called [`sync::enter`],
+/// which said `were_on`, and [`mark_blocked`]: nobody can end the wait before the thread is switched from.
 pub fn block(were_on: bool, irql_before: u8) -> i32 {
     switch_to_next();
     let status = SCHED.lock().running().status;

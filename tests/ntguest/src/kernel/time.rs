@@ -124,8 +124,8 @@ pub fn qpc() -> i64 {
     since_boot() + QPC_START.load(Ordering::Relaxed) + JUMP.load(Ordering::Relaxed)
 }
 
-/// Lets the counter jump, forwards or back, as it was seen to do when a virtual machine goes on after a pause.
-/// The interrupt time does not.
+/// Lets the counter jump, forwards or back, as it was seen to do when a virtual machine goes on after a
+/// pause. The interrupt time does not.
 pub fn jump(counts: i64) {
     let mut jumps = JUMPS.lock();
     let (list, count) = &mut *jumps;
@@ -136,7 +136,8 @@ pub fn jump(counts: i64) {
     }
 }
 
-/// The time since boot, in 100 ns, at which the performance counter had this value; around a jump two of them.
+/// The time since boot, in 100 ns, at which the performance counter had this value; around a jump two of
+/// them.
 ///
 /// What a driver computes from a reading before or after a jump is a value of the counter as it was, or as
 /// it would have been had it always stood as it does now. It can't know which of them it has until it has

@@ -1,8 +1,8 @@
 //! The clock tick and the driver's timers.
 //!
 //! KTIMERs expire on a 15.6 ms tick, as on a Windows that nobody asked for a finer one; timers of
-//! ExAllocateTimer with EX_TIMER_HIGH_RESOLUTION at the next millisecond (WAVERT.md 7). A timer expires on the
-//! processor that has set it.
+//! ExAllocateTimer with EX_TIMER_HIGH_RESOLUTION at the next millisecond (WAVERT.md 7). A timer expires on
+//! the processor that has set it.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

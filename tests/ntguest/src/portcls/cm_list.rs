@@ -41,8 +41,8 @@ const fn high(value: u64) -> u32 {
     (value >> 32) as u32
 }
 
-/// What follows each BAR in the lists of a PCI device, for the bus driver's own use: the number of its register
-/// (example output on the page of !devnode). A driver leaves it alone.
+/// What follows each BAR in the lists of a PCI device, for the bus driver's own use: the number of its
+/// register (example output on the page of !devnode). A driver leaves it alone.
 pub fn bar_number(index: u8) -> CmPartialResourceDescriptor {
     CmPartialResourceDescriptor {
         resource_type: TYPE_DEVICE_PRIVATE,
@@ -190,8 +190,8 @@ impl CmList {
     }
 }
 
-/// The raw and the translated list of a card. Buses and processor see the same addresses, so that BARs are alike in
-/// both.
+/// The raw and the translated list of a card. Buses and processor see the same addresses, so that BARs are
+/// alike in both.
 pub fn lists(
     bus: u32,
     bars: &[CmPartialResourceDescriptor],

@@ -178,7 +178,8 @@ pub unsafe fn send(
     let flight = FLIGHT.lock().pop();
     // SAFETY: the IRP is never freed.
     let status = Status(unsafe { (*irp).status });
-    // What a driver fails by itself it completes by itself ("Handling an IRP_MN_QUERY_STOP_DEVICE Request"): PortCls need not know.
+    // What a driver fails by itself it completes by itself ("Handling an IRP_MN_QUERY_STOP_DEVICE Request"):
+    // PortCls need not know.
     let refused = |flight: &Flight| (flight.dispatched, flight.completed) == (0, 1) && !status.is_success();
     let once = |flight: &Flight| (flight.dispatched, flight.completed) == (1, 1);
     if let Some(flight) = flight

@@ -1,8 +1,8 @@
 //! The device that nobody uses: PortCls' inactivity timer, and its way back to power.
 //!
-//! When nobody has used the device for PerformanceIdleTime seconds (cfg `performance_idle_time=`, which is what
-//! HKR\PowerSettings says; 0, the default, is never), a power IRP takes it to D3. It has power again before the
-//! next use reaches the driver: a stream that is opened, a change of state, a property, an event.
+//! When nobody has used the device for PerformanceIdleTime seconds (cfg `performance_idle_time=`, which is
+//! what HKR\PowerSettings says; 0, the default, is never), a power IRP takes it to D3. It has power again
+//! before the next use reaches the driver: a stream that is opened, a change of state, a property, an event.
 //! Source: "Audio Device Class Inactivity Timer Implementation". A device that asked for D3 itself
 //! (PcRequestNewPowerState) is in the same place.
 //!
@@ -113,8 +113,8 @@ pub fn fall_asleep() -> Result<(), Status> {
     if status.is_success() { Ok(()) } else { Err(status) }
 }
 
-/// PcRequestNewPowerState: the driver wants D0 or D3. What it uses itself, or a client does in another thread, is
-/// no reason to wait: whoever asks has to see to that.
+/// PcRequestNewPowerState: the driver wants D0 or D3. What it uses itself, or a client does in another
+/// thread, is no reason to wait: whoever asks has to see to that.
 pub fn request(state: u32) -> Status {
     require_one_card();
     let me = thread::SCHED.lock().current();
@@ -175,8 +175,8 @@ pub fn start() {
     }
 }
 
-/// The device is about to be removed: the timer ends. One that is asleep is removed in D3. *Doubt*: no page says
-/// whether PortCls gives it power before.
+/// The device is about to be removed: the timer ends. One that is asleep is removed in D3. *Doubt*: no page
+/// says whether PortCls gives it power before.
 pub fn stop() {
     let timer = {
         let mut state = STATE.lock();

@@ -218,8 +218,8 @@ fn stop() {
     }
 }
 
-/// Whether the driver has given back what STOP and REMOVE take away (rule `stop-resources`), whatever it has of
-/// another device.
+/// Whether the driver has given back what STOP and REMOVE take away (rule `stop-resources`), whatever it has
+/// of another device.
 fn check_stopped(request: &str) {
     msix::check();
     let kept = usize::from(fault::make(Fault::ResourcesStay));

@@ -11,8 +11,8 @@
 //! WAVERT.md 1.4.
 //!
 //! The system sleeps: PortCls owns the power policy of its device, so that a system IRP makes it send one of
-//! the device, and is completed after that ("Handling a System Set-Power IRP in a Device Power Policy Owner").
-//! The device that nobody uses: [`idle`].
+//! the device, and is completed after that ("Handling a System Set-Power IRP in a Device Power Policy
+//! Owner"). The device that nobody uses: [`idle`].
 
 use super::adapter::{driver, fdo, target};
 use super::com::Com;
@@ -66,8 +66,8 @@ pub enum Sleep {
     S4 = 5,
 }
 
-/// An open pin: of which device, the stream, its state, whether it was paused for D3, and whether its registers
-/// may be in user mode.
+/// An open pin: of which device, the stream, its state, whether it was paused for D3, and whether its
+/// registers may be in user mode.
 struct Pin {
     device: usize,
     stream: usize,
@@ -370,8 +370,8 @@ pub fn in_d3<R>(asked: bool, context: Context, within: impl FnOnce() -> R) -> Re
     Ok(result)
 }
 
-/// The system sleeps, and the card comes back as from a reset: by itself, or with the machine. `within` is done while
-/// it sleeps: no client runs then.
+/// The system sleeps, and the card comes back as from a reset: by itself, or with the machine. `within` is
+/// done while it sleeps: no client runs then.
 pub fn in_system_sleep<R>(
     asked: bool,
     sleep: Sleep,

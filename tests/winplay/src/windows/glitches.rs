@@ -66,8 +66,8 @@ pub fn enable() -> Result<(), Failure> {
     ask!("EvtSaveChannelConfig", EvtSaveChannelConfig(config.0, 0))
 }
 
-/// Reads what came since the program began, into the step's line. A channel that can't be read says nothing of
-/// a card: the step is skipped then, with the call that said so.
+/// Reads what came since the program began, into the step's line. A channel that can't be read says nothing
+/// of a card: the step is skipped then, with the call that said so.
 pub fn read(more: &mut Object) -> Result<String, Failure> {
     read_channel(more).map_err(|mut failure| {
         failure.cause = Cause::ChannelOff;

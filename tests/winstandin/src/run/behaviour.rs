@@ -349,7 +349,8 @@ fn change(plan: &mut Vec<Action>, behaviour: &Behaviour, settings: &Settings) {
     }
 }
 
-/// Puts a line that is none where it must not be: behind the stage program, or `exit` before and behind its place.
+/// Puts a line that is none where it must not be: behind the stage program, or `exit` before and behind its
+/// place.
 fn change_lines(plan: &mut Vec<Action>, kind: &str) {
     let Some(line) = bad_line(kind) else { return };
     let after = match kind {
@@ -439,8 +440,8 @@ mod tests {
         }
     }
 
-    /// The lines of a whole run whose program ends with 5, as the host would have it boot, and how it ended. At most
-    /// 12 boots, and none after a second crash.
+    /// The lines of a whole run whose program ends with 5, as the host would have it boot, and how it ended.
+    /// At most 12 boots, and none after a second crash.
     fn run(name: &str) -> (Vec<String>, String) {
         let behaviour = Behaviour::parse(name).expect("a behaviour");
         let (mut lines, mut dump) = (Vec::new(), false);

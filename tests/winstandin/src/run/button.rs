@@ -1,5 +1,5 @@
-//! The power button, as ACPI has it: a status bit in the chipset's block of registers (ICH9 datasheet, PMBASE; ACPI
-//! specification 6.5, 4.8.4.1). QEMU sets it only where the event is enabled.
+//! The power button, as ACPI has it: a status bit in the chipset's block of registers (ICH9 datasheet,
+//! PMBASE; ACPI specification 6.5, 4.8.4.1). QEMU sets it only where the event is enabled.
 
 use guest_ports::{inl, inw, outl, outw};
 

@@ -1,4 +1,5 @@
-//! What stands on the run CD: `settings.cmd`, and `command.cmd` as cmd.exe and Microsoft's C library take it apart.
+//! What stands on the run CD: `settings.cmd`, and `command.cmd` as cmd.exe and Microsoft's C library take it
+//! apart.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -149,7 +150,8 @@ fn unescaped(line: &str) -> Result<String, String> {
     Ok(result)
 }
 
-/// The arguments of a command line, as Microsoft's C library takes it apart ("Parsing C command-line arguments").
+/// The arguments of a command line, as Microsoft's C library takes it apart ("Parsing C command-line
+/// arguments").
 fn arguments(line: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut rest = line.chars().peekable();

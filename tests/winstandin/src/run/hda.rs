@@ -70,7 +70,8 @@ const NOTHING_CONNECTED: u32 = 1;
 const DEEPEST: usize = 4;
 
 const LOOK_MICROS: usize = 1_000;
-/// Looks until a register is given up: a second; until the song is: two minutes, for a clock that is slowed down.
+/// Looks until a register is given up: a second; until the song is: two minutes, for a clock that is slowed
+/// down.
 const LOOKS: u32 = 1_000;
 const LOOKS_OF_A_SONG: u32 = 120_000;
 const ENTRY_BYTES: usize = 16;
@@ -212,7 +213,8 @@ impl<'a> Hda<'a> {
         if deepest == 0 || capabilities & HAS_LIST == 0 {
             return Ok(None);
         }
-        // Entries of 8 bits, four to an answer; lists of longer ones, and ranges, are not for this program. (7.1.2)
+        // Entries of 8 bits, four to an answer; lists of longer ones, and ranges, are not for this program.
+        // (7.1.2)
         let length = self.parameter(node, LENGTH)?;
         for index in 0..if length & 0x80 == 0 { length & 0x7F } else { 0 } {
             let next = self.ask(node, LIST, index & !3)? >> (8 * (index & 3)) & 0xFF;

@@ -1,8 +1,9 @@
 //! A run on an image (`WINDOWS.md`, sections 6 to 11): the agent's part, and that of the program it runs.
 //!
-//! * `behaviour`: the plan of each boot; `cd`, `words`, `wave`, `dump`, `fat`: what the media hold. Pure: the host
-//!   tests them
-//! * `agent`: does what the plan says; `out`: the out disk; `pci`, `ringwave`, `hda`, `virtio`: plays through the card
+//! * `behaviour`: the plan of each boot; `cd`, `words`, `wave`, `dump`, `fat`: what the media hold. Pure: the
+//!   host tests them
+//! * `agent`: does what the plan says; `out`: the out disk; `pci`, `ringwave`, `hda`, `virtio`: plays through
+//!   the card
 
 pub mod behaviour;
 pub mod cd;

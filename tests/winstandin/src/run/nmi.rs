@@ -1,4 +1,5 @@
-//! An NMI, as Windows takes it: it crashes, and starts again. The firmware's `EFI_CPU_ARCH_PROTOCOL` (PI specification 1.8, volume 2,
+//! An NMI, as Windows takes it: it crashes, and starts again. The firmware's `EFI_CPU_ARCH_PROTOCOL` (PI
+//! specification 1.8, volume 2,
 //! 12.3) hands the vector over.
 
 use core::ffi::c_void;
@@ -31,7 +32,8 @@ extern "efiapi" fn crash(_: isize, _: *mut c_void) {
 pub fn wait(firmware: &Firmware) -> ! {
     for handle in firmware.handles(&CPU) {
         if let Some(cpu) = firmware.protocol::<Cpu>(handle, &CPU) {
-            // SAFETY: the firmware's protocol. The firmware's own handler is taken away first, as the specification wants it.
+            // SAFETY: the firmware's protocol. The firmware's own handler is taken away first, as the
+            // specification wants it.
             unsafe {
                 ((*cpu).register_interrupt_handler)(cpu, VECTOR, None);
                 ((*cpu).register_interrupt_handler)(cpu, VECTOR, Some(crash));

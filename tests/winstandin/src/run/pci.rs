@@ -1,5 +1,5 @@
-//! PCI functions through the firmware's `EFI_PCI_IO_PROTOCOL` (UEFI specification 2.10, section 14.4), and their
-//! memory, which firmware maps one to one.
+//! PCI functions through the firmware's `EFI_PCI_IO_PROTOCOL` (UEFI specification 2.10, section 14.4), and
+//! their memory, which firmware maps one to one.
 
 use core::ffi::c_void;
 use core::ptr::{null_mut, read_volatile, write_volatile};
@@ -75,8 +75,8 @@ impl Function {
         None
     }
 
-    /// Takes it to the power state D0 or D3hot (PCI Power Management specification 1.2, 3.2.4); whether it says that it is there. One
-    /// without the capability is always in D0.
+    /// Takes it to the power state D0 or D3hot (PCI Power Management specification 1.2, 3.2.4); whether it
+    /// says that it is there. One without the capability is always in D0.
     pub fn set_power(self, firmware: &Firmware, state: u32) -> bool {
         let Some(at) = self.capability(POWER_MANAGEMENT) else { return true };
         let control = at + 4;
@@ -122,7 +122,8 @@ impl Window {
     }
 
     pub fn read8(self, offset: u32) -> u8 {
-        // SAFETY: `place` has checked that it lies in the BAR, which is mapped and no memory of Rust's. So below.
+        // SAFETY: `place` has checked that it lies in the BAR, which is mapped and no memory of Rust's. So
+        // below.
         unsafe { read_volatile(self.place(offset)) }
     }
 

@@ -1,5 +1,5 @@
-//! Plays through the Ringwave card, from DATASHEET.md alone: the whole song in a cyclic buffer of two packets, both marked
-//! before they begin, so that nothing is late whatever the clock.
+//! Plays through the Ringwave card, from DATASHEET.md alone: the whole song in a cyclic buffer of two
+//! packets, both marked before they begin, so that nothing is late whatever the clock.
 
 use alloc::format;
 use alloc::string::String;

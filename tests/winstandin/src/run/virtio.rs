@@ -1,5 +1,5 @@
-//! Plays through a virtio sound device, from the specification alone (VIRTIO 1.2: 2.7 split virtqueues, 4.1 PCI, 5.14
-//! sound): no interrupts, the song in buffers of one period each, as many in the queue as it takes.
+//! Plays through a virtio sound device, from the specification alone (VIRTIO 1.2: 2.7 split virtqueues, 4.1
+//! PCI, 5.14 sound): no interrupts, the song in buffers of one period each, as many in the queue as it takes.
 
 use alloc::format;
 use alloc::string::String;
@@ -156,8 +156,8 @@ impl Queue {
         let [available, _] = self.rings();
         let entry = self.address(available + 4 + 2 * usize::from(number % self.size)) as *mut u16;
         let index = self.address(available + 2) as *mut u16;
-        // SAFETY: both lie in this queue's memory, are aligned to 2 and nobody holds a reference to them. The device
-        // sees the chain before the entry, and that before the index.
+        // SAFETY: both lie in this queue's memory, are aligned to 2 and nobody holds a reference to them. The
+        // device sees the chain before the entry, and that before the index.
         unsafe {
             fence(Ordering::SeqCst);
             write_volatile(entry, head);

@@ -1,5 +1,5 @@
-//! The program that a run starts: a few words, in `command.cmd` itself or, a line each, in a file that the run
-//! brought along. `then` stands between two of them.
+//! The program that a run starts: a few words, in `command.cmd` itself or, a line each, in a file that the
+//! run brought along. `then` stands between two of them.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

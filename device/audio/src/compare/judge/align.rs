@@ -101,8 +101,8 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
         let end = begin + (length - probe as i64).max(0);
         let [one, other] = [left(begin, begin + guesses[0]), left(end, end + guesses[1])];
         let now = left(at, found);
-        // Where it drifts, other stretches lie elsewhere; and a sweep is like itself with the other sign, and where
-        // it is high, a period away.
+        // Where it drifts, other stretches lie elsewhere; and a sweep is like itself with the other sign, and
+        // where it is high, a period away.
         let plain = |other: &(f64, bool, i64, i64)| other.1 && other.0 < PLAIN;
         let best =
             [now, one, other].into_iter().reduce(|best, next| if next.0 < best.0 { next } else { best });
@@ -113,7 +113,8 @@ pub(super) fn align(case: &Case<'_>, finder: &mut Finder) -> Option<Aligned> {
     Some(Aligned { offset, sources, heard_at: found, guesses })
 }
 
-/// First and last heard frame that is no silence: where there is a constant in it, those within what stands still.
+/// First and last heard frame that is no silence: where there is a constant in it, those within what stands
+/// still.
 fn moving(case: &Case<'_>) -> Option<(u64, u64)> {
     let (first, last) = case.facts[1].sounding()?;
     let frames = case.heard.frames();
@@ -124,8 +125,8 @@ fn moving(case: &Case<'_>) -> Option<(u64, u64)> {
     Some(if moves { (first.max(begin), last.min(frames - 1 - end)) } else { (first, last) })
 }
 
-/// For how many frames the heard sound stays as it is in its first frame, or in its last one; 0 if no longer than
-/// a sound stands still by chance.
+/// For how many frames the heard sound stays as it is in its first frame, or in its last one; 0 if no longer
+/// than a sound stands still by chance.
 fn standing(case: &Case<'_>, at_end: bool) -> u64 {
     const CHANCE: u64 = 16;
     const BLOCK: u64 = 8192;

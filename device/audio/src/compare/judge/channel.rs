@@ -27,8 +27,8 @@ const NOISE_DB: f64 = 81.0;
 pub(super) struct Pair {
     pub(super) expected: Vec<f64>,
     pub(super) heard: Vec<f64>,
-    /// As it is expected at the offset of the whole sound, where this stretch lies a few frames beside that: a filter
-    /// delays what is low otherwise than what is high.
+    /// As it is expected at the offset of the whole sound, where this stretch lies a few frames beside that:
+    /// a filter delays what is low otherwise than what is high.
     pub(super) steady: Option<Vec<f64>>,
 }
 

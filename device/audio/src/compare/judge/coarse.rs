@@ -1,5 +1,5 @@
-//! Where a sound that is heard through a filter or a codec parts from what is expected: samples tell nothing, so
-//! only what lasts is told: frames that are lost or too many, and silence.
+//! Where a sound that is heard through a filter or a codec parts from what is expected: samples tell nothing,
+//! so only what lasts is told: frames that are lost or too many, and silence.
 
 use super::Case;
 use super::correlate::{Finder, slices};

@@ -215,7 +215,8 @@ fn is_silent(case: &Case<'_>, model: &Model, at: i64, frames: i64) -> bool {
     Outside { case, model }.loud(at, at + frames).is_none()
 }
 
-/// Whether what is heard was expected up to two seconds before, all of it or a piece that is heard again and again.
+/// Whether what is heard was expected up to two seconds before, all of it or a piece that is heard again and
+/// again.
 fn is_repeat(case: &Case<'_>, model: &Model, edit: &Edit) -> bool {
     let mut finder = Finder::for_any_level();
     let frames = edit.heard.1 - edit.heard.0;

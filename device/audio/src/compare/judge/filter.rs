@@ -1,7 +1,7 @@
 //! Whether a filter explains what is wrong, sample by sample: the one that fits best, by least squares.
 //!
-//! Beside the spectra ([`super::spectrum`]), for what is short, or whose sound is in few frequencies: an average of few
-//! transforms sees these through the side lobes of its window.
+//! Beside the spectra ([`super::spectrum`]), for what is short, or whose sound is in few frequencies: an
+//! average of few transforms sees these through the side lobes of its window.
 
 use super::channel::Pair;
 use super::sums::{dot, energy};
@@ -9,13 +9,14 @@ use super::sums::{dot, energy};
 /// Taps to either side.
 const REACH: usize = 48;
 const TAPS: usize = 2 * REACH + 1;
-/// So much of the sound's energy is added to the diagonal: what is in no frequency of the sound is no filter's.
+/// So much of the sound's energy is added to the diagonal: what is in no frequency of the sound is no
+/// filter's.
 const LEAST: f64 = 1e-9;
 
 type Row = [f64; TAPS];
 
-/// The part of what `gain` and `constant` leave that is left when the sound is filtered instead: of all these stretches,
-/// or of those of which no more is left (RMS) than `usual`, whichever is less.
+/// The part of what `gain` and `constant` leave that is left when the sound is filtered instead: of all these
+/// stretches, or of those of which no more is left (RMS) than `usual`, whichever is less.
 pub(super) fn unexplained(pairs: &[Pair], gain: f64, constant: f64, usual: f64) -> f64 {
     let Some(filter) = fitted(pairs, constant) else { return 1.0 };
     let mut sums = [(0.0, 0.0); 2];

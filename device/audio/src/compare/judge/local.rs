@@ -1,4 +1,5 @@
-//! Whether what is wrong follows the sound: a level that wanders, or errors that are large where the sound is loud.
+//! Whether what is wrong follows the sound: a level that wanders, or errors that are large where the sound is
+//! loud.
 
 use super::channel::Pair;
 use super::sums::{Moments, dot, energy};
@@ -125,12 +126,14 @@ pub(super) fn follows(pairs: &[Pair], gain: f64, constant: f64) -> bool {
     };
     let (soft, loud) = (middle_of(&blocks[..quarter]), middle_of(&blocks[blocks.len() - quarter..]));
     let (sound, error) = ((loud.0 / soft.0).ln(), (loud.1 / soft.1).ln());
-    // The steps of a codec are the same for all that is softer than some of them, so that a part does not follow.
+    // The steps of a codec are the same for all that is softer than some of them, so that a part does not
+    // follow.
     error > 0.4 && error > 0.25 * sound
 }
 
-/// Whether the errors of loud samples are much louder than those of soft ones, from one quarter of the samples to the
-/// next: steps that grow with the level (A-law, mu-law). The usual errors, for at a place all are wrong.
+/// Whether the errors of loud samples are much louder than those of soft ones, from one quarter of the
+/// samples to the next: steps that grow with the level (A-law, mu-law). The usual errors, for at a place all
+/// are wrong.
 pub(super) fn grows_with_levels(pairs: &[Pair], gain: f64, constant: f64) -> bool {
     const STEP: f64 = 1.25;
     const ALL: f64 = 3.0;

@@ -1,5 +1,5 @@
-//! What is wrong all along: from stretches over the whole sound, each aligned for itself, so that what is wrong
-//! at one place is an outlier and no more.
+//! What is wrong all along: from stretches over the whole sound, each aligned for itself, so that what is
+//! wrong at one place is an outlier and no more.
 
 use super::Case;
 use super::align::{Aligned, Products, Source, expected};
@@ -57,7 +57,8 @@ pub(super) struct Model {
     pub(super) whole_frames: bool,
     /// What begins or ends so many frames too soon or too late is the filter's doing.
     pub(super) slack: i64,
-    /// What is wrong follows the sound (a filter, a codec, a level that wanders): single samples tell nothing.
+    /// What is wrong follows the sound (a filter, a codec, a level that wanders): single samples tell
+    /// nothing.
     pub(super) follows: bool,
     pub(super) channels: Vec<ChannelModel>,
     /// What was found.
@@ -221,8 +222,8 @@ pub(super) fn estimate(
     Some(model)
 }
 
-/// The offset at the beginning, and the stretches of channels in their places, if far less is left with a drift from the
-/// first of them on.
+/// The offset at the beginning, and the stretches of channels in their places, if far less is left with a
+/// drift from the first of them on.
 fn drifting(
     case: &Case<'_>,
     aligned: &Aligned,

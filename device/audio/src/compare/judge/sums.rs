@@ -72,8 +72,8 @@ impl Moments {
     }
 }
 
-/// The part of the heard energy that is left when the expected sound is taken away as well as its level allows,
-/// of the channels that count; `None` if these are silent.
+/// The part of the heard energy that is left when the expected sound is taken away as well as its level
+/// allows, of the channels that count; `None` if these are silent.
 pub(super) fn left_of(expected: &Planar, heard: &Planar, counts: impl Fn(&Moments) -> bool) -> Option<f64> {
     let channels = expected.iter().zip(heard).map(|(expected, heard)| Moments::of(expected, heard));
     let (mut left, mut all) = (0.0, 0.0);

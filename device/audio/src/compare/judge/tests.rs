@@ -357,7 +357,8 @@ fn few_samples_that_are_cut_are_a_limiter_s() {
     assert_eq!(check(14_696_817_670_831_546_611, &[Damage::Clip(2.0)], (309, 3515)), Ok(()));
 }
 
-/// Sound that goes on elsewhere behind the silence looks like a drift; a channel without sound is in no place.
+/// Sound that goes on elsewhere behind the silence looks like a drift; a channel without sound is in no
+/// place.
 #[test]
 fn a_channel_is_missing_where_silence_was_inserted_too() {
     let damages = [Damage::Missing, Damage::Silence(3311)];

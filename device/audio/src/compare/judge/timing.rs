@@ -1,5 +1,5 @@
-//! When each expected frame is heard: stretches over the whole sound, each aligned for itself, and the line through
-//! them.
+//! When each expected frame is heard: stretches over the whole sound, each aligned for itself, and the line
+//! through them.
 
 use super::Case;
 use super::align::Source;
@@ -95,8 +95,8 @@ fn place(case: &Case<'_>, at: i64, offset: f64, slope: f64) -> (f64, f64) {
     ((at as f64 - offset + slope * MIDDLE) / case.ratio(), (1.0 - slope) / case.ratio())
 }
 
-/// Aligns stretch after stretch, from the heard frame on at which this offset is sure; then those before it, the
-/// nearest first.
+/// Aligns stretch after stretch, from the heard frame on at which this offset is sure; then those before it,
+/// the nearest first.
 pub(super) fn track(
     case: &Case<'_>,
     (begin, sure_at): (f64, i64),
@@ -190,8 +190,8 @@ fn left(expected: &Planar, heard: &Planar) -> f64 {
     left_of(expected, heard, |moments| moments.xx > 0.0 && moments.yy > 0.0).unwrap_or(1.0)
 }
 
-/// Moves the offset by parts of a frame, to where least is left: Gauss and Newton. `there`: the expected sound and
-/// its slope at an offset. Tells what all of it moves by per frame, too.
+/// Moves the offset by parts of a frame, to where least is left: Gauss and Newton. `there`: the expected
+/// sound and its slope at an offset. Tells what all of it moves by per frame, too.
 pub(super) fn refine(
     there: &dyn Fn(f64) -> (Planar, Planar),
     heard: &Planar,
@@ -335,8 +335,8 @@ impl Tracker<'_> {
     }
 }
 
-/// Frames up to `reach` around where heard frame `at` lies in the expected sound, and no more than that has: how
-/// many before, and how many in all with those of the `probe`.
+/// Frames up to `reach` around where heard frame `at` lies in the expected sound, and no more than that has:
+/// how many before, and how many in all with those of the `probe`.
 pub(super) fn around(
     case: &Case<'_>,
     at: i64,
@@ -373,8 +373,8 @@ impl Timing {
     }
 }
 
-/// The line through the offsets of the stretches; those are aligned once more if they drift. Keeps those in which
-/// nothing is missing.
+/// The line through the offsets of the stretches; those are aligned once more if they drift. Keeps those in
+/// which nothing is missing.
 pub(super) fn timing(
     case: &Case<'_>,
     begin: f64,
@@ -416,15 +416,16 @@ pub(super) fn best_near(case: &Case<'_>, sources: &[Source], at: i64, offset: f6
     (offset, tracker.left(at, offset, 0.0, &heard))
 }
 
-/// Whether the stretches lie each elsewhere, and none of them well: where a sweep drifts, other places look as good.
+/// Whether the stretches lie each elsewhere, and none of them well: where a sweep drifts, other places look
+/// as good.
 pub(super) fn wander(stretches: &[Stretch]) -> bool {
     let usual = usually_left(stretches);
     let mut offsets: Vec<f64> = stretches.iter().map(|stretch| stretch.offset).collect();
     usual > NOT_EXACT * 10.0 && part_of(&mut offsets, 0.8) - part_of(&mut offsets, 0.2) > 0.5
 }
 
-/// The stretches again, from about this offset at the beginning on, for the drift with which the beginning is most like
-/// the expected sound: of the most likely ones that with which least is left of all of them.
+/// The stretches again, from about this offset at the beginning on, for the drift with which the beginning is
+/// most like the expected sound: of the most likely ones that with which least is left of all of them.
 pub(super) fn track_drifting(
     case: &Case<'_>,
     begin: i64,
@@ -535,7 +536,8 @@ impl Line {
     }
 }
 
-/// Where a filter or a codec is in some channels alone, the others tell the offset: to the bit, at one of these.
+/// Where a filter or a codec is in some channels alone, the others tell the offset: to the bit, at one of
+/// these.
 pub(super) fn by_exact_channels(
     case: &Case<'_>,
     sources: &[Source],

@@ -86,8 +86,8 @@ impl Codec {
         }
     }
 
-    /// Reset of the link or of the function group (7.3.3.33). Pin defaults and the subsystem id stay as they were
-    /// set: firmware writes them once, and drivers that come later reset the link (7.3.3.31).
+    /// Reset of the link or of the function group (7.3.3.33). Pin defaults and the subsystem id stay as they
+    /// were set: firmware writes them once, and drivers that come later reset the link (7.3.3.31).
     pub fn reset(&mut self) {
         (self.power, self.unsolicited) = (0, 0);
         for (widget, state) in &mut self.widgets {
@@ -117,8 +117,8 @@ impl Codec {
         self.widgets.iter().find(is_it).map(|(_, state)| state.stream >> 4).filter(|tag| *tag != 0)
     }
 
-    /// What the amplifiers of an endpoint's converters make of its stream: each of the two channels that it takes,
-    /// from the one on that verb 706h has named.
+    /// What the amplifiers of an endpoint's converters make of its stream: each of the two channels that it
+    /// takes, from the one on that verb 706h has named.
     pub fn gain(&self, endpoint: u32) -> Gain {
         let Some(tag) = self.tag_of(endpoint) else { return Gain::default() };
         let hears = |(widget, state): &&(Widget, WidgetState)| {

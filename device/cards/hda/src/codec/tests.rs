@@ -5,7 +5,8 @@ fn codec() -> Codec {
     Codec::new(TreeConfig { render: 2, capture: 1, channels: 2, bits_32: true })
 }
 
-/// Every endpoint: node 2 + 2 * N is the converter of endpoint N, or of an input from 10 on, and the next its pin.
+/// Every endpoint: node 2 + 2 * N is the converter of endpoint N, or of an input from 10 on, and the next its
+/// pin.
 fn full() -> Codec {
     Codec::new(TreeConfig { render: 4, capture: 4, channels: 2, bits_32: true })
 }

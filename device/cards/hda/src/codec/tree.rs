@@ -1,5 +1,5 @@
-//! The codec's nodes as data: what `ringwave hda --describe` prints, the guest reads, and a test checks against
-//! the rules of Microsoft's *Pin Configuration Guidelines*. HDA.md 4.
+//! The codec's nodes as data: what `ringwave hda --describe` prints, the guest reads, and a test checks
+//! against the rules of Microsoft's *Pin Configuration Guidelines*. HDA.md 4.
 
 use std::fmt;
 
@@ -86,8 +86,8 @@ struct EndpointSpec {
     digital: bool,
 }
 
-/// Endpoint number `index` of the render endpoints. Defaults: port, location, device, connection, colour, then
-/// association and sequence in the low byte.
+/// Endpoint number `index` of the render endpoints. Defaults: port, location, device, connection, colour,
+/// then association and sequence in the low byte.
 fn render_endpoint(index: u32, channels: u32) -> EndpointSpec {
     let (default, pairs, digital) = match index {
         0 => (0x0101_4010, channels.div_ceil(2).clamp(1, 4), false), // line out, 1/8", green: speakers

@@ -1,4 +1,5 @@
-//! A guest of the card, without a machine: 4 MiB of memory, accesses to BAR 0, a clock that is turned by hand.
+//! A guest of the card, without a machine: 4 MiB of memory, accesses to BAR 0, a clock that is turned by
+//! hand.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![allow(clippy::cast_possible_truncation, reason = "addresses and lengths of the guest are below 4 MiB")]

@@ -66,7 +66,8 @@ pub enum Op {
     Tune,
 }
 
-/// Tags with channels: more often than not of the first endpoint, so that its converters take the same channels.
+/// Tags with channels: more often than not of the first endpoint, so that its converters take the same
+/// channels.
 const CONNECTIONS: [u32; 10] = [0x10, 0x10, 0x11, 0x11, 0x12, 0x14, 0x30, 0x31, 0x20, 0x00];
 
 const FORMATS: [u16; 20] = [

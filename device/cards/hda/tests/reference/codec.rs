@@ -102,8 +102,8 @@ impl Codec {
         self.first_converters(kind).position(|(_, node)| tag != 0 && node.converter >> 4 == tag)
     }
 
-    /// What the amplifiers of an endpoint make of its stream: each converter with its tag takes two channels, and
-    /// a channel goes through the first converter that takes it.
+    /// What the amplifiers of an endpoint make of its stream: each converter with its tag takes two channels,
+    /// and a channel goes through the first converter that takes it.
     pub fn gains(&self, endpoint: u32) -> Gains {
         let mut gains = UNCHANGED;
         let converters: Vec<&Node> = self
@@ -173,8 +173,8 @@ impl Codec {
     }
 }
 
-/// Which node is of which endpoint: pins of one association and their converters, in order of the pins, outputs
-/// first. The first of them has the lowest sequence.
+/// Which node is of which endpoint: pins of one association and their converters, in order of the pins,
+/// outputs first. The first of them has the lowest sequence.
 fn find_endpoints(guest: &Guest, nodes: &mut BTreeMap<u32, Node>) {
     let connected = |nid: u32| guest.command(nid, 0xF0200) & 0xFF;
     let pairs = |out: bool| {

@@ -57,8 +57,8 @@ impl Memory {
         (touched, !whole)
     }
 
-    /// Whether frame `frame` of a line may be these bytes, behind the amplifiers: of any version that was there
-    /// while it could be fetched, at the begin of a burst that it is in.
+    /// Whether frame `frame` of a line may be these bytes, behind the amplifiers: of any version that was
+    /// there while it could be fetched, at the begin of a burst that it is in.
     fn fits(&self, line: &Line, frame: u64, bytes: &[u8], gains: &Gains) -> bool {
         let ring = &line.ring;
         let to = line.time_of(frame);
@@ -84,8 +84,9 @@ impl Memory {
 /// Mute, in the payload of the amplifier's verb.
 pub const MUTE: u32 = 0x80;
 
-/// Whether the samples of a frame are those that were sent, each behind the amplifier of its channel: to the bit
-/// at 0 dB, silence if it is muted, and else to a thousandth and one and a half of the last place of 16 or 24 bits.
+/// Whether the samples of a frame are those that were sent, each behind the amplifier of its channel: to the
+/// bit at 0 dB, silence if it is muted, and else to a thousandth and one and a half of the last place of 16
+/// or 24 bits.
 fn are_amplified(sent: &[u8], heard: &[u8], format: StreamFormat, gains: &Gains) -> bool {
     let bytes = format.sample.bytes() as usize;
     let value = |sample: &[u8]| match *sample {

@@ -17,8 +17,8 @@ const PERIOD: u32 = 192_000;
 const S16_STEREO: u32 = 0x0007_0502;
 const OK: u32 = Status::Ok as u32;
 
-/// A card of which streams 0 to `render` play and one records `sources`. Its clock is so slow that no period ends
-/// while a test runs.
+/// A card of which streams 0 to `render` play and one records `sources`. Its clock is so slow that no period
+/// ends while a test runs.
 fn card(render: u32, clock: ClockMode, sources: impl Sources + Send + 'static) -> VirtioCard {
     let config = CardConfig {
         render,

@@ -1,5 +1,5 @@
-//! The card's answers by the bytes of a driver: every request in every state, I/O messages in every state, and
-//! time that passes before anybody looks.
+//! The card's answers by the bytes of a driver: every request in every state, I/O messages in every state,
+//! and time that passes before anybody looks.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! HD Audio: the codec by immediate commands, a buffer descriptor list of two periods for each stream, one MSI
-//! message. Verbs are those of the *High Definition Audio Specification* 1.0a.
+//! HD Audio: the codec by immediate commands, a buffer descriptor list of two periods for each stream, one
+//! MSI message. Verbs are those of the *High Definition Audio Specification* 1.0a.
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;

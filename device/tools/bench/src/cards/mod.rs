@@ -62,8 +62,8 @@ impl CardKind {
     }
 }
 
-/// What the guest of a Ringwave card marks as written. The other cards have no marks: virtio-snd has messages,
-/// HD Audio plays what lies in the buffer.
+/// What the guest of a Ringwave card marks as written. The other cards have no marks: virtio-snd has
+/// messages, HD Audio plays what lies in the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marks {
     /// The whole buffer before it runs, then each packet after the one before it was played.
@@ -80,8 +80,8 @@ pub trait PlayingCard {
     /// Starts stream `index`.
     fn run(&mut self, index: u32) -> Result<(), BenchError>;
 
-    /// Sleeps until the card interrupts, and does what a driver does then. Gives by how many nanoseconds of the
-    /// device clock each packet of stream 0 that has become complete since the last call was seen late.
+    /// Sleeps until the card interrupts, and does what a driver does then. Gives by how many nanoseconds of
+    /// the device clock each packet of stream 0 that has become complete since the last call was seen late.
     fn wait(&mut self) -> Result<Vec<u64>, BenchError>;
 
     /// Lets it play for so long with as little of a guest as it can be without. Gives the CPU time that the
@@ -99,7 +99,8 @@ pub trait PlayingCard {
     fn packets_played(&self) -> Result<u64, BenchError>;
 }
 
-/// A card of this kind with `streams` render streams whose packets are `packet_micros` long; nothing runs yet.
+/// A card of this kind with `streams` render streams whose packets are `packet_micros` long; nothing runs
+/// yet.
 pub fn playing_card(
     kind: CardKind,
     streams: u32,

@@ -1,5 +1,5 @@
-//! virtio-snd: guest memory, the control and the tx queue as split rings, and messages that are queued again as
-//! soon as they were played. Codes are those of virtio 1.2, section 5.14.6.
+//! virtio-snd: guest memory, the control and the tx queue as split rings, and messages that are queued again
+//! as soon as they were played. Codes are those of virtio 1.2, section 5.14.6.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

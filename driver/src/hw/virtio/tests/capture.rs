@@ -49,8 +49,8 @@ fn in_lockstep_the_device_gets_what_was_taken() {
     }
 }
 
-/// A guest that is late for a message says nothing about the device: the packet in it has begun at its time, and so
-/// has the next one. A device that stands still does.
+/// A guest that is late for a message says nothing about the device: the packet in it has begun at its time,
+/// and so has the next one. A device that stands still does.
 #[test]
 fn packets_are_told_to_begin_at_their_times_whoever_is_late() {
     const MS: u64 = 10_000;
@@ -82,8 +82,8 @@ fn packets_are_told_to_begin_at_their_times_whoever_is_late() {
     }
 }
 
-/// Virtual machines that are moved see their counter go back: what was recorded before has its moments behind it
-/// all the same, a packet apart, and the position goes on.
+/// Virtual machines that are moved see their counter go back: what was recorded before has its moments behind
+/// it all the same, a packet apart, and the position goes on.
 #[test]
 fn a_counter_that_goes_back_brings_no_packets_together() {
     let fixture = Fixture::new();

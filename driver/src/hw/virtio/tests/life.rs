@@ -172,7 +172,8 @@ fn after_d3_everything_is_anew() {
     assert_eq!(fixture.card.status(RENDER).unwrap().packet_count, 2);
 }
 
-/// QEMU's card keeps what it has over a reset, and writes into it later. Nothing is left in it when it is reset.
+/// QEMU's card keeps what it has over a reset, and writes into it later. Nothing is left in it when it is
+/// reset.
 #[test]
 fn streams_that_run_are_stopped_and_released_before_every_reset() {
     type End = fn(&VirtioSound);
@@ -204,8 +205,8 @@ fn streams_that_run_are_stopped_and_released_before_every_reset() {
     }
 }
 
-/// A reset takes time, in which another processor meets a line that is asserted again and again: an interrupt storm,
-/// if nobody claims it.
+/// A reset takes time, in which another processor meets a line that is asserted again and again: an interrupt
+/// storm, if nobody claims it.
 #[test]
 fn a_line_that_is_asserted_while_the_device_is_being_reset_is_claimed() {
     let fixture = Fixture::of(SimulatedDevice::new(), 0);
@@ -244,8 +245,8 @@ fn after_d3_a_recording_goes_on_where_it_was() {
     assert_eq!(fixture.card.status(CAPTURE).unwrap().packet_count, 1);
 }
 
-/// The device had completed the packet that the position was not through with: it is there when the recording goes on, and
-/// has a time.
+/// The device had completed the packet that the position was not through with: it is there when the recording
+/// goes on, and has a time.
 #[test]
 fn after_d3_a_packet_that_was_completed_meanwhile_begins_at_its_time() {
     const MS: u64 = 10_000;
@@ -264,8 +265,8 @@ fn after_d3_a_packet_that_was_completed_meanwhile_begins_at_its_time() {
     fixture.card.configure(CAPTURE, FORMAT, GEOMETRY).unwrap();
     fixture.raise(CAPTURE, &[StreamState::Acquire]);
     host::pass_time_100ns(1000 * MS);
-    // What the card tells of a packet that it was started in is the moment of the frame that it was started at: before
-    // RUN, when the packet can be read already, the moment of the start.
+    // What the card tells of a packet that it was started in is the moment of the frame that it was started
+    // at: before RUN, when the packet can be read already, the moment of the start.
     fixture.card.start_at(CAPTURE, paused_at, 0);
     let begun = |passed: u64| {
         let status = fixture.card.status(CAPTURE).unwrap();
@@ -279,7 +280,8 @@ fn after_d3_a_packet_that_was_completed_meanwhile_begins_at_its_time() {
     begun(2 * MS);
 }
 
-/// Where an earlier recording stood is nothing to one that was cut by D3 before the device had stored any of it.
+/// Where an earlier recording stood is nothing to one that was cut by D3 before the device had stored any of
+/// it.
 #[test]
 fn after_d3_a_recording_does_not_go_on_where_one_before_it_was() {
     let fixture = Fixture::new();
@@ -381,7 +383,8 @@ fn a_device_that_does_not_answer_is_given_up() {
     }
 }
 
-/// The answer comes after all, when the device was given up: nobody looks at it, and it is no reason to trust the device.
+/// The answer comes after all, when the device was given up: nobody looks at it, and it is no reason to trust
+/// the device.
 #[test]
 fn an_answer_that_comes_late_changes_nothing() {
     let blocks = host::contiguous_blocks();
@@ -458,8 +461,8 @@ fn a_device_that_is_not_there_is_not_said_to_be_reset() {
     assert!(!fixture.card.keeps_memory.load(Ordering::Relaxed));
 }
 
-/// A sleep of 1 ms takes a tick of the system, 15.6 ms, and a clock may jump: the limit of a reset is time, and
-/// a few looks at least.
+/// A sleep of 1 ms takes a tick of the system, 15.6 ms, and a clock may jump: the limit of a reset is time,
+/// and a few looks at least.
 #[test]
 fn a_reset_has_its_time() {
     for (looks, time, comes_out) in [(45, 10_000, true), (12, 156_000, false), (7, 36_000_000_000, true)] {

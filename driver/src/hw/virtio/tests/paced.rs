@@ -56,8 +56,8 @@ impl Fixture {
     }
 }
 
-/// A device as QEMU's: every 10 ms, 3 ms after RUN for the first time, it takes what is 10 ms, and 20 ms at the
-/// first time. Each packet has its count, and a client that goes by it alone skips none.
+/// A device as QEMU's: every 10 ms, 3 ms after RUN for the first time, it takes what is 10 ms, and 20 ms at
+/// the first time. Each packet has its count, and a client that goes by it alone skips none.
 #[test]
 fn packets_that_come_back_at_once_are_told_one_by_one() {
     let mut fixture = Fixture::paced();
@@ -96,7 +96,8 @@ fn a_client_that_marks_one_packet_and_waits_is_told_of_all() {
     let counts = fixture.pass(100 * MS);
     assert_eq!(counts.iter().map(|(_, count)| *count).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
     for (at, count) in counts {
-        // The first of the two messages was late for itself, which has moved the line back by half a millisecond.
+        // The first of the two messages was late for itself, which has moved the line back by half a
+        // millisecond.
         let nominal = u64::from(count) * 10 * MS + MS / 2;
         assert!((nominal..=nominal + 2).contains(&(at + 7 * MS)), "packet {count} at {at}");
     }
@@ -131,8 +132,8 @@ fn packets_that_are_cut_unevenly_are_told_too() {
     }
 }
 
-/// Of a message that reaches from a packet that was marked into one that was passed over, or out of that into one
-/// that was marked, that one alone is silent.
+/// Of a message that reaches from a packet that was marked into one that was passed over, or out of that into
+/// one that was marked, that one alone is silent.
 #[test]
 fn what_is_passed_over_is_silent_from_its_first_frame_to_its_last() {
     let mut fixture = Fixture::new();

@@ -90,8 +90,8 @@ fn a_paused_recording_stands_at_one_position_with_power_and_without() {
     assert_eq!(fixture.position(), 441 * 4);
 }
 
-/// S4 in the midst of two packets. No event comes for the second: it is given without power, from a card that was reset
-/// and is not yet told where the stream stands, and not from one that is gone.
+/// S4 in the midst of two packets. No event comes for the second: it is given without power, from a card that
+/// was reset and is not yet told where the stream stands, and not from one that is gone.
 #[test]
 fn a_packet_that_was_promised_is_given_without_power_too() {
     let promised = || {
@@ -177,8 +177,9 @@ fn a_packet_of_a_torn_page_began_a_packet_after_the_one_before() {
     }));
 }
 
-/// Whether the next packet, which is there, began when RUN was called or later. `before` is what was read of the page
-/// when it was: then it can't be read for changing, which a line interrupt brings about on a busy host.
+/// Whether the next packet, which is there, began when RUN was called or later. `before` is what was read of
+/// the page when it was: then it can't be read for changing, which a line interrupt brings about on a busy
+/// host.
 fn begins_with_the_run(fixture: &Fixture, complete: u32, before: impl FnOnce()) -> bool {
     let packet = std::time::Duration::from_millis(10);
     std::thread::sleep(packet * 3);
@@ -232,7 +233,8 @@ fn a_packet_of_a_page_that_is_torn_since_the_run_began_with_it() {
     }
 }
 
-/// Of a card that was reset and says so, or was brought back to RUN, with another clock, and its page is torn yet.
+/// Of a card that was reset and says so, or was brought back to RUN, with another clock, and its page is torn
+/// yet.
 #[test]
 fn a_packet_that_was_promised_before_a_reset_has_its_time() {
     for torn in [false, true] {

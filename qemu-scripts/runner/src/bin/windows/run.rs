@@ -37,7 +37,8 @@ pub struct OnImage {
     /// Before the program runs, so many times: disable the card's device, enable, restart, reinstall it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     cycles: Option<u32>,
-    /// Before the program runs: the card's device goes to D3 and back. Windows says first which sleep states it lacks.
+    /// Before the program runs: the card's device goes to D3 and back. Windows says first which sleep states
+    /// it lacks.
     #[arg(long)]
     suspend: bool,
     /// Where to leave what came of it; a new or an empty folder.

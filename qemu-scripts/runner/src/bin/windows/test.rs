@@ -33,13 +33,15 @@ pub struct Test {
     /// How it is played.
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
-    /// Driver Verifier is active for our driver: standard, then low resources, each with a verdict; or one of them.
+    /// Driver Verifier is active for our driver: standard, then low resources, each with a verdict; or one of
+    /// them.
     #[arg(long, value_name = "WHAT", require_equals = true, num_args = 0..=1, default_missing_value = "both")]
     verifier: Option<Which>,
     /// Write a JUnit report of the verdict.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a page for a browser: the song and what the card heard, each difference marked, the first ten to listen to, and what the verdict rests on
+    /// Write a page for a browser: the song and what the card heard, each difference marked, the first ten to
+    /// listen to, and what the verdict rests on
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
@@ -67,7 +69,8 @@ impl Test {
             Some(Which::Both) => &[Some(Verifier::Standard), Some(Verifier::LowResources)],
         };
         let request = |&verifier: &Option<Verifier>| {
-            // With allocations that fail on purpose the device might not start again: cycles and sleep are the standard run's.
+            // With allocations that fail on purpose the device might not start again: cycles and sleep are
+            // the standard run's.
             let second = which.len() > 1 && verifier == Some(Verifier::LowResources);
             let device = if second { DeviceSteps::default() } else { self.on.device() };
             let mut request = self.on.request(files.clone(), DeviceSteps { verifier, ..device })?;

@@ -11,7 +11,8 @@ const MINUTES: u32 = 5;
 const CYCLE_MINUTES: u32 = 10;
 /// Minutes of the device's sleep.
 const SUSPEND_MINUTES: u32 = 5;
-/// Minutes in which low-resources simulation fails nothing yet. Two pages of Microsoft's have two defaults, 7 and 8.
+/// Minutes in which low-resources simulation fails nothing yet. Two pages of Microsoft's have two defaults, 7
+/// and 8.
 const DELAY_MINUTES: u32 = 7;
 
 /// What Driver Verifier does to our driver.

@@ -1,5 +1,5 @@
-//! Reads a FAT32 file system that a guest wrote, and believes nothing of it: every number is checked, every walk has
-//! an end. Source: Microsoft's *FAT: General Overview of On-Disk Format*, 1.03.
+//! Reads a FAT32 file system that a guest wrote, and believes nothing of it: every number is checked, every
+//! walk has an end. Source: Microsoft's *FAT: General Overview of On-Disk Format*, 1.03.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -144,8 +144,8 @@ impl<'a> Volume<'a> {
         })
     }
 
-    /// Gives a file's bytes to `write`, up to `most`; how many those were. Less than its size: the file is cut off,
-    /// by `most` or because its clusters end before.
+    /// Gives a file's bytes to `write`, up to `most`; how many those were. Less than its size: the file is
+    /// cut off, by `most` or because its clusters end before.
     ///
     /// # Errors
     /// What the system or `write` says.

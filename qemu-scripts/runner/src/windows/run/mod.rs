@@ -1,6 +1,7 @@
 //! A run on an image: one program in Windows, with a sound card. WINDOWS.md, 6 to 11.
 //!
-//! * [`command`], [`media`]: what the guest gets; [`device`]: what is asked of the card's device; [`out_disk`], [`fat32`]: what is taken from it
+//! * [`command`], [`media`]: what the guest gets; [`device`]: what is asked of the card's device;
+//!   [`out_disk`], [`fat32`]: what is taken from it
 //! * [`boot`]: one boot of the machine; [`outcome`]: what became of all of them; [`dump`]: what a crash left
 
 pub mod boot;
@@ -138,8 +139,8 @@ impl Request {
 /// Runs it. `tell` hears what the guest does.
 ///
 /// # Errors
-/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the host's side failed; [`Error::Interrupted`],
-/// and nothing is left.
+/// [`Error::BadInput`] before anything is started; [`Error::Failed`] if the host's side failed;
+/// [`Error::Interrupted`], and nothing is left.
 pub fn run(request: &Request, mut tell: impl FnMut(&str)) -> Result<Finished, Error> {
     request.check()?;
     let work = tempfile::Builder::new().prefix("ringwave-run-").tempdir().map_err(Error::failed)?;
@@ -366,8 +367,8 @@ fn numbered(number: usize) -> String {
     if number < 2 { String::new() } else { format!("-{number}") }
 }
 
-/// What the dumps tell of a crash: the stop code, if QEMU did not, and which one to open. Of a hang: which one an NMI
-/// has made.
+/// What the dumps tell of a crash: the stop code, if QEMU did not, and which one to open. Of a hang: which
+/// one an NMI has made.
 fn with_dump(outcome: Outcome, folder: &Path) -> Outcome {
     let found = dump::largest(&folder.join("dump"));
     let found = found.map(|(name, path)| (format!("dump/{name}"), dump::stop_code(&path)));

@@ -154,7 +154,8 @@ impl Taking<'_> {
     }
 }
 
-/// Names that mean nothing to this host, each of them once. What is plain keeps its name, whatever stands before it.
+/// Names that mean nothing to this host, each of them once. What is plain keeps its name, whatever stands
+/// before it.
 fn host_names(entries: &[Entry]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let kept: Vec<bool> = entries

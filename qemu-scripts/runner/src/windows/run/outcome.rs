@@ -135,7 +135,8 @@ fn next_step(problem: &Problem) -> String {
     }
 }
 
-/// What a step of the stage `device` ended with. Source: Microsoft's page "`PnPUtil` Return Values", and Win32's error codes.
+/// What a step of the stage `device` ended with. Source: Microsoft's page "`PnPUtil` Return Values", and
+/// Win32's error codes.
 fn device_step(text: &str) -> String {
     let number =
         text.split_once("ended with ").and_then(|(_, rest)| rest.split(',').next()).unwrap_or_default();

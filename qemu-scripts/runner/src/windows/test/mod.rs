@@ -1,7 +1,7 @@
 //! `windows test`: winplay plays a song in Windows, and what the card heard is compared with it.
 //!
-//! * [`winplay`]: what the program in the guest says; [`verdict`]: what follows from that, from the card's figures
-//!   and from the sound
+//! * [`winplay`]: what the program in the guest says; [`verdict`]: what follows from that, from the card's
+//!   figures and from the sound
 
 pub mod verdict;
 pub mod winplay;

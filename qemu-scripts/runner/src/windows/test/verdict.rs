@@ -19,7 +19,8 @@ const FINDINGS_SHOWN: usize = 4;
 /// 24 bits: the quietest step of the engine's dither that shared mode may add to a sound of fewer bits.
 const DITHER_LSB_MAX: f64 = 2.0;
 
-/// `E_OUTOFMEMORY`, `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_NO_SYSTEM_RESOURCES`, `AUDCLNT_E_ENDPOINT_CREATE_FAILED`.
+/// `E_OUTOFMEMORY`, `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_NO_SYSTEM_RESOURCES`,
+/// `AUDCLNT_E_ENDPOINT_CREATE_FAILED`.
 const WANT_OF_MEMORY: [&str; 4] = ["0x8007000E", "0x80070008", "0x800705AA", "0x8889000F"];
 
 /// What the comparison of song and heard sound gave.
@@ -223,7 +224,8 @@ impl Played {
     }
 }
 
-/// What Windows answers when a driver has no memory for a stream. Which of these it is was not seen (WINDOWS.md, 10).
+/// What Windows answers when a driver has no memory for a stream. Which of these it is was not seen
+/// (WINDOWS.md, 10).
 fn is_want_of_memory(step: &Step) -> bool {
     step.hresult
         .as_deref()
@@ -239,8 +241,8 @@ fn other_step(said: &Transcript, name: &str) -> String {
     )
 }
 
-/// What Microsoft's documents and users say the engine of shared mode does to a sound: it dithers to the endpoint's
-/// format, and limits near full scale.
+/// What Microsoft's documents and users say the engine of shared mode does to a sound: it dithers to the
+/// endpoint's format, and limits near full scale.
 fn engine_may(finding: &Finding) -> bool {
     match finding {
         Finding::Dither { worst_lsb, .. } => *worst_lsb <= DITHER_LSB_MAX,

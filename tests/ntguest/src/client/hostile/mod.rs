@@ -2,11 +2,11 @@
 //! memory is short for everybody but the one that plays.
 //!
 //! * properties of every filter, node and pin, with any verb, instance and room ([`requests`]);
-//! * pins over their number, formats that lie, buffers of any size, states and packets in any order, processes
-//!   that end without closing anything ([`pins`]);
+//! * pins over their number, formats that lie, buffers of any size, states and packets in any order,
+//!   processes that end without closing anything ([`pins`]);
 //! * D3 and back, QUERY_STOP and QUERY_REMOVE taken back;
-//! * calls of the driver that fail at random, as the low resources simulation of Driver Verifier makes them, but
-//!   never in the thread of the client that plays.
+//! * calls of the driver that fail at random, as the low resources simulation of Driver Verifier makes them,
+//!   but never in the thread of the client that plays.
 //!
 //! `hostile_seed=` gives each thread its events; how they meet is the schedule's. The file is played as by
 //! `play`, and afterwards a second round without it leaves the driver with no more than the first did.

@@ -39,10 +39,10 @@ const SIZES: [u32; 18] = [
 ];
 /// The smallest buffer by the line, bytes: 20 ms of the pins' format, in two packets at most.
 ///
-/// QEMU takes the mapping of the card's BARs away for 1.1 s after each interrupt of a line (`x-intx-mmap-timeout-ms`), so
-/// that the service routine and the DPC are about thirty messages. On a busy host they took 3 ms, and a recording with
-/// packets of 1 ms left its processor no time for a thread: SetState took as long as the stream ran (2.3 s). Messages
-/// (MSI) leave the mapping, and go down to 1 ms.
+/// QEMU takes the mapping of the card's BARs away for 1.1 s after each interrupt of a line
+/// (`x-intx-mmap-timeout-ms`), so that the service routine and the DPC are about thirty messages. On a busy
+/// host they took 3 ms, and a recording with packets of 1 ms left its processor no time for a thread:
+/// SetState took as long as the stream ran (2.3 s). Messages (MSI) leave the mapping, and go down to 1 ms.
 const LEAST_BY_LINE: u32 = 3840;
 /// Notifications of a buffer.
 const COUNTS: [u32; 8] = [0, 1, 2, 2, 2, 3, 0x8000_0000, u32::MAX];
@@ -50,8 +50,8 @@ const COUNTS: [u32; 8] = [0, 1, 2, 2, 2, 3, 0x8000_0000, u32::MAX];
 const LIES: u32 = 8;
 const STATES: [State; 4] = [State::Stop, State::Acquire, State::Pause, State::Run];
 
-/// Formats that were tried, buffers that were asked for, and those that were accepted; streams that were refused
-/// because the pin is in use.
+/// Formats that were tried, buffers that were asked for, and those that were accepted; streams that were
+/// refused because the pin is in use.
 pub static FORMATS: AtomicU64 = AtomicU64::new(0);
 pub static FORMATS_ACCEPTED: AtomicU64 = AtomicU64::new(0);
 pub static BUFFERS: AtomicU64 = AtomicU64::new(0);
@@ -164,7 +164,8 @@ impl HostilePin {
         random.sleep(2);
     }
 
-    /// A format that lies; one that the ranges of the pin do not cover, or that contradicts itself, is refused.
+    /// A format that lies; one that the ranges of the pin do not cover, or that contradicts itself, is
+    /// refused.
     fn lie(&self, random: &mut Random) {
         let plain = PcmFormat { extensible: random.once_in(2), ..self.format };
         let bytes = lying_format::bend(&plain.bytes(), |end| random.below(end));

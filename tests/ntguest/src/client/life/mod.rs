@@ -3,9 +3,9 @@
 //! `life=EVENT:STATE:DIRECTION,...` are cells of a matrix that the host draws up: in each of them one event
 //! meets a stream in one state. A cell ends with a stream that has played the next piece of the WAV file to
 //! its end, or recorded a piece of as many frames (`life_frames=`); the host compares them bit for bit.
-//! `cellN=` says how cell N ended, `cellN_recorded=` how many frames of it went to the host, and `cellN_beside=`
-//! how many went before them that were recorded beside a stream that was lost. After each cell the driver holds
-//! what it held after the first (rule `cycle-leak`).
+//! `cellN=` says how cell N ended, `cellN_recorded=` how many frames of it went to the host, and
+//! `cellN_beside=` how many went before them that were recorded beside a stream that was lost. After each
+//! cell the driver holds what it held after the first (rule `cycle-leak`).
 //!
 //! * `STATE`: `closed` (no stream), `stop` (a stream with its buffer), `acquire`, `pause` (before its first
 //!   RUN, with packet 0 handed over), `run`, `paused` (after RUN)

@@ -37,7 +37,8 @@ pub fn ends(scene: &mut Scene<'_>) -> Result<After, Failed> {
     Ok(After::LostAlone)
 }
 
-/// A card that still runs would reach the next packet's pages now, which are free (rule `dma-outside-allocation`).
+/// A card that still runs would reach the next packet's pages now, which are free (rule
+/// `dma-outside-allocation`).
 #[expect(clippy::unnecessary_wraps, reason = "one of many")]
 pub fn after_it() -> Result<(), Failed> {
     thread::sleep_100ns(A_BUFFER);
@@ -61,10 +62,11 @@ fn subscriptions() -> Vec<Subscription> {
     sources.filter(Source::exists).filter_map(|source| source.enable(new_event()).ok()).collect()
 }
 
-/// A process ends, or cancels its request, while KSPROPERTY_RTAUDIO_BUFFER and ..._WITH_NOTIFICATION are under
-/// way. The miniport knows nothing of that: it is called on the client's thread, which ends only when the call
-/// has come back. Then the port cannot map the buffer into the process and frees it at once (its status fails
-/// the request), or does so when the pin is closed. The other threads of the process go on until then.
+/// A process ends, or cancels its request, while KSPROPERTY_RTAUDIO_BUFFER and ..._WITH_NOTIFICATION are
+/// under way. The miniport knows nothing of that: it is called on the client's thread, which ends only when
+/// the call has come back. Then the port cannot map the buffer into the process and frees it at once (its
+/// status fails the request), or does so when the pin is closed. The other threads of the process go on until
+/// then.
 pub fn cancels_a_buffer(_: &mut Scene<'_>) -> Result<After, Failed> {
     for endpoint in [false, true].into_iter().flat_map(endpoint::all) {
         let format = PcmFormat::of(SampleFormat::S16, RATE, 2, true);

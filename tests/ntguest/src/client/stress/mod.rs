@@ -71,8 +71,8 @@ pub fn harsh_finding(what: fmt::Arguments<'_>) {
     kernel::harsh_violation("stress", what);
 }
 
-/// A buffer of so many bytes, which is no whole frame, is accepted. The samples refuse it; the page lets a driver give
-/// more than it was asked for.
+/// A buffer of so many bytes, which is no whole frame, is accepted. The samples refuse it; the page lets a
+/// driver give more than it was asked for.
 pub fn buffer_is_accepted(bytes: u32, block: u32, how: fmt::Arguments<'_>) {
     let what = format_args!("a buffer of {bytes} bytes with {how} is accepted");
     if (1..block).contains(&bytes) { harsh_finding(what) } else { finding(what) }
@@ -290,8 +290,8 @@ impl Stress {
             let event = Event::new(EventKind::Synchronization, false);
             accepted("RegisterNotificationEvent", stream.register(&event));
             accepted("SetState(Pause)", stream.set_state(State::Pause));
-            // Its page: what is "higher than can be stored in the WaveRT buffer" is an overrun. Packet 1 of two can; the
-            // samples take packet 0 alone.
+            // Its page: what is "higher than can be stored in the WaveRT buffer" is an overrun. Packet 1 of
+            // two can; the samples take packet 0 alone.
             let early = "SetWritePacket(1) before RUN";
             match stream.set_write_packet(1, 0, 0) {
                 Status::SUCCESS => harsh_finding(format_args!("{early} is accepted")),

@@ -1,5 +1,5 @@
-//! A random walk (cfg `client=walk`): `walk_events=` events from `walk_seed=`, by threads that know nothing of
-//! each other: one for the stream of each endpoint, a control panel, and the power manager. Afterwards
+//! A random walk (cfg `client=walk`): `walk_events=` events from `walk_seed=`, by threads that know nothing
+//! of each other: one for the stream of each endpoint, a control panel, and the power manager. Afterwards
 //! nothing may be left behind, and the file is played.
 //!
 //! The seed gives each thread its events and their order; how the threads meet is the schedule's. One at a

@@ -1,6 +1,6 @@
 //! Rules after which a run ends, beside those of `rules.rs`: the driver's image, and what the processor
-//! delivers. All are broken in one boot (`selftest=fatal-rules`), with the foreign driver of `tests/foreign` as
-//! the image, for it has an INIT and a PAGE section.
+//! delivers. All are broken in one boot (`selftest=fatal-rules`), with the foreign driver of `tests/foreign`
+//! as the image, for it has an INIT and a PAGE section.
 
 use alloc::vec::Vec;
 use core::arch::asm;
@@ -54,8 +54,8 @@ pub const CASES: &[Case] = &[
         // SAFETY: none: the image is not there any more, which is the case.
         unsafe { entry(null_mut(), null_mut()) };
     }),
-    // What has no instruction that raises it here, and what only a broken machine does, comes as the processor
-    // would deliver it.
+    // What has no instruction that raises it here, and what only a broken machine does, comes as the
+    // processor would deliver it.
     ("debug", deliver::<1>),
     ("nmi", deliver::<2>),
     ("overflow", deliver::<4>),

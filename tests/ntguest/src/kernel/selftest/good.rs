@@ -50,7 +50,8 @@ fn memory() {
     free(block);
 }
 
-/// As a host that takes 60 ms: with interrupts off none of the clock's comes. The gap counts while it is open, too.
+/// As a host that takes 60 ms: with interrupts off none of the clock's comes. The gap counts while it is
+/// open, too.
 fn clock_interrupts_that_come_late_are_the_hosts_time() {
     let (mark, begin) = (host_time::Mark::now(), time::interrupt_time_100ns());
     let passed = || time::interrupt_time_100ns() - begin;

@@ -1,5 +1,5 @@
-//! Several processors (`cpus=2` and more): threads, service routines and DPCs run at the same time, a DPC runs
-//! on the processor that it is for, and who must wait for another processor waits.
+//! Several processors (`cpus=2` and more): threads, service routines and DPCs run at the same time, a DPC
+//! runs on the processor that it is for, and who must wait for another processor waits.
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -85,8 +85,8 @@ pub fn run() {
     }
 }
 
-/// Each processor has a clock interrupt in each millisecond. A host that is late by one or two each time is not told
-/// from a slow clock: of many looks one is undisturbed.
+/// Each processor has a clock interrupt in each millisecond. A host that is late by one or two each time is
+/// not told from a slow clock: of many looks one is undisturbed.
 fn clocks() {
     let looked = || {
         let mark = host_time::Mark::now();
@@ -317,7 +317,8 @@ fn timers() {
     LEAVE.store(false, SeqCst);
     AT_END.store(false, SeqCst);
     RAN_ON.store(usize::MAX, SeqCst);
-    // At DISPATCH this thread keeps its processor, whatever the host does: timer and callback are another one's.
+    // At DISPATCH this thread keeps its processor, whatever the host does: timer and callback are another
+    // one's.
     let setter = thread::spawn("sets a timer", set_elsewhere, timer, thread::DRIVER_STACK);
     let old = raise(irql::DISPATCH);
     ALONE.store(true, SeqCst);

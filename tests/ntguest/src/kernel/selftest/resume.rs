@@ -22,8 +22,8 @@ pub fn attempt(case: fn()) {
     // SAFETY: `call` takes such a function.
     unsafe { begin(call, case as *const (), POINT.as_ptr()) };
     POINT.store(0, Relaxed);
-    // A list is found to be broken under it. Who was left there comes back with interrupts off: one before this would
-    // give the processor to another thread with the lock still taken.
+    // A list is found to be broken under it. Who was left there comes back with interrupts off: one before
+    // this would give the processor to another thread with the lock still taken.
     sync::abandon();
     cpu::sti();
     if irql::current() > irql::PASSIVE {
@@ -42,8 +42,8 @@ unsafe extern "win64" fn call(case: *const ()) {
 #[repr(transparent)]
 pub struct Point(u64);
 
-/// The attempt that is under way, if what runs with this stack pointer was called by it: it is further down on the
-/// same stack. The attempt is over with this.
+/// The attempt that is under way, if what runs with this stack pointer was called by it: it is further down
+/// on the same stack. The attempt is over with this.
 pub fn point(stack_pointer: u64) -> Option<Point> {
     let point = POINT.load(Relaxed);
     // A function whose frame does not fit has its stack pointer in the page below.

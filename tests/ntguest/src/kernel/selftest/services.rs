@@ -226,7 +226,8 @@ fn bus_interface() {
     assert!(bus::references() == 0);
 }
 
-/// Reads the card's configuration space by GetBusData of BUS_INTERFACE_STANDARD, which is asked for and given back.
+/// Reads the card's configuration space by GetBusData of BUS_INTERFACE_STANDARD, which is asked for and given
+/// back.
 pub fn read_configuration(offset: u32, buffer: &mut [u8]) -> u32 {
     let mut interface = [0usize; 8];
     let status = query_bus_interface(64, &mut interface);

@@ -1,6 +1,6 @@
-//! A virtio-snd device on the PCI bus as its driver finds it: the capabilities through BUS_INTERFACE_STANDARD, the BARs
-//! by the resource list, messages of MSI-X or the line, and a request on the control queue, whose answer interrupts
-//! (virtio 1.2, sections 4.1 and 5.14).
+//! A virtio-snd device on the PCI bus as its driver finds it: the capabilities through
+//! BUS_INTERFACE_STANDARD, the BARs by the resource list, messages of MSI-X or the line, and a request on the
+//! control queue, whose answer interrupts (virtio 1.2, sections 4.1 and 5.14).
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
@@ -124,7 +124,8 @@ pub fn run() {
     msix::check();
 }
 
-/// Each memory BAR is followed by its number, raw and translated, and there are as many interrupts as messages.
+/// Each memory BAR is followed by its number, raw and translated, and there are as many interrupts as
+/// messages.
 fn resource_list() {
     let card = pci::card();
     let list = resources::of_card(card);
@@ -195,8 +196,8 @@ fn set_status(common: &Structure, status: u8) {
     assert!(came, "status {:#x}, {status:#x} was written", common.read::<u8>(STATUS));
 }
 
-/// Reset, features, and the control queue in the page at `memory`; its vector is the last of the table, whatever
-/// messages were granted.
+/// Reset, features, and the control queue in the page at `memory`; its vector is the last of the table,
+/// whatever messages were granted.
 fn begin(common: &Structure, memory: u64) {
     set_status(common, 0);
     set_status(common, ACKNOWLEDGE | DRIVER);

@@ -202,7 +202,8 @@ pub fn register_power() -> &'static Fake {
     adapter_object
 }
 
-/// A driver asks for power itself: its adapter is told by the power IRP that this causes, once for each change.
+/// A driver asks for power itself: its adapter is told by the power IRP that this causes, once for each
+/// change.
 fn power() {
     let adapter_object = register_power();
     let told =
