@@ -27,6 +27,7 @@ const GUEST_MAX: Duration = Duration::from_mins(10);
 const LEAVE_MAX: Duration = Duration::from_mins(2);
 /// What the guest says on its second serial line.
 const MAY_GO: &str = "the card may go";
+const HAS_LEFT: &str = "step left exit=0";
 const STEPS: &str = "
 play() { aplay $times -q -D hw:0,0 /song.wav; }
 # The host takes its time for both.
@@ -80,20 +81,31 @@ struct Exchange<'a> {
     folder: &'a Path,
     kind: GuestCard,
     card: Option<Card>,
-    done: bool,
+    qmp: Option<Qmp>,
+    plugged_in: bool,
 }
 
 impl Exchange<'_> {
     fn look(&mut self) -> Result<(), Error> {
-        let said = fs::read_to_string(self.folder.join("guest.log")).unwrap_or_default();
-        if self.done || !said.lines().any(|line| line.trim_end() == MAY_GO) {
-            return Ok(());
+        let text = fs::read_to_string(self.folder.join("guest.log")).unwrap_or_default();
+        let said = |words: &str| text.lines().any(|line| line.trim_end() == words);
+        if self.qmp.is_none() && said(MAY_GO) {
+            self.qmp = Some(self.take_out()?);
         }
-        self.done = true;
+        // Not before: the guest looks ten times a second, and would not see that there was none.
+        if let Some(qmp) = self.qmp.as_mut().filter(|_| !self.plugged_in && said(HAS_LEFT)) {
+            self.plugged_in = true;
+            qmp.command("device_add", &plug(self.kind, &socket(self.folder)).1)?;
+        }
+        Ok(())
+    }
+
+    /// Unplugs the card, ends its process, and starts another one in its place.
+    fn take_out(&mut self) -> Result<Qmp, Error> {
         let mut qmp = Qmp::connect(&qmp::socket(self.folder))?;
         qmp.command("device_del", &json!({ "id": "card" }))?;
         qmp.wait_until_deleted("card", LEAVE_MAX)?;
-        let (chardev, device) = plug(self.kind, &socket(self.folder));
+        let (chardev, _) = plug(self.kind, &socket(self.folder));
         // It keeps the connection to the old process.
         if let Some(chardev) = &chardev {
             qmp.command("chardev-remove", &json!({ "id": chardev["id"] }))?;
@@ -104,7 +116,7 @@ impl Exchange<'_> {
         if let Some(chardev) = &chardev {
             qmp.command("chardev-add", chardev)?;
         }
-        qmp.command("device_add", &device).map(drop)
+        Ok(qmp)
     }
 }
 
@@ -136,7 +148,8 @@ fn a_linux_guest_plays_on_the_card_that_has_come_in_place_of_another(kind: Guest
     devices.extend(["-device".into(), device.to_string()]);
     let speech = format!("file:{}", folder.join("guest.log").display());
     let mut machine = guest::boot(&artefacts, folder, 512, &speech, &devices).expect("QEMU starts");
-    let mut exchange = Exchange { artefacts: &artefacts, folder, kind, card: Some(card), done: false };
+    let mut exchange =
+        Exchange { artefacts: &artefacts, folder, kind, card: Some(card), qmp: None, plugged_in: false };
     let ended = machine.wait(GUEST_MAX, || exchange.look());
     let file = |name| fs::read_to_string(folder.join(name)).unwrap_or_default();
     let logs = || format!("{}\n{}{}", file("guest.log"), file("console.log"), file("qemu.log"));
