@@ -26,8 +26,8 @@ finish_wine() {
     rm -rf -- "$work"
 }
 
-# Has a first program make the prefix. Wine is not always able to (seen once in some hundred times, on a machine that had passed this
-# an hour before), so a prefix that was not made is made anew, three times at most; what Wine said of it is told each time.
+# Has a first program make the prefix. Wine was once not able to (in CI, without a word that anybody kept), so a prefix
+# that was not made is made anew, three times at most; what Wine said of it is told each time.
 make_prefix() {
     local try code
     for try in 1 2 3; do

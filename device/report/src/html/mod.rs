@@ -27,7 +27,7 @@ mod words;
 pub use clips::{BYTES_MAX, CLIPS, Clip, SECONDS};
 pub use differences::{Difference, Differences};
 pub use headline::{Outcome, headline};
-pub use machine::machine;
+pub use machine::{host, machine};
 pub use output::ReportFile;
 pub use page::{Page, is_page};
 pub use plot::Bar;

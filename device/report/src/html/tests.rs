@@ -326,14 +326,6 @@ fn each_mark_and_each_end_of_a_packet_is_in_the_one_bin_it_belongs_to_and_the_bi
     assert_eq!(bins(&html, "Margin of each mark"), pairs(&[("late", "4"), ("0+", "14"), ("0.5+", "7")]));
 }
 
-#[test]
-fn the_host_s_kvm_is_said_to_be_the_host_s() {
-    let rows = machine();
-    let said = rows.iter().find(|(name, _)| name.contains("KVM")).unwrap();
-    assert_eq!(said.0, "KVM on this host");
-    assert!(said.1.starts_with("/dev/kvm can"), "{said:?}");
-}
-
 /// One stream, whose margins the card has not counted.
 fn session_of(direction: &str) -> SessionReport {
     let stream = serde_json::json!({

@@ -42,7 +42,7 @@ pub fn page(results: &Results) -> Page {
 fn machine(results: &Results) -> Vec<(String, String)> {
     let of = &results.machine;
     // The load of now is that of measuring itself.
-    let mut rows: Vec<_> = html::machine().into_iter().filter(|(name, _)| name != "load").collect();
+    let mut rows: Vec<_> = html::host().into_iter().filter(|(name, _)| name != "load").collect();
     let more = [
         ("load when it began", of.load.clone()),
         ("QEMU", format!("{}, {}", of.qemu, of.accel)),

@@ -37,13 +37,11 @@ pub fn command(name: &str) -> String {
 
 /// What the run was made on: this host, and this QEMU with this accelerator.
 pub fn machine(qemu: &Path, accel: &str) -> Vec<(String, String)> {
-    let mut rows = html::machine();
+    let mut rows = html::host();
     let version = Command::new(qemu).arg("--version").output().ok();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let version = version.as_deref().and_then(|text| text.lines().next()).unwrap_or("unknown").to_owned();
     rows.push(("QEMU".into(), version));
-    // The host may have KVM and the run not: the host's row alone would mislead.
-    rows.retain(|(name, _)| name != "KVM on this host");
     let used = match accel {
         "kvm" => "kvm (the processor itself)".to_owned(),
         "tcg" => "tcg (each instruction emulated: slow)".to_owned(),
